@@ -1,0 +1,2 @@
+export { createSharedMemory, Memory, type Ptr, type WaitResult } from "./memory.ts";
+export type { WasmMemory } from "./wasm.ts";
