@@ -11,7 +11,7 @@
  *   readOnce, writeOnce         racy on purpose, unordered (READ_ONCE, WRITE_ONCE)
  *   loadAcquire, storeRelease   publication (smp_load_acquire, smp_store_release)
  *   fetchAdd ... compareExchange, fence   read-modify-write with full order (atomic_t, smp_mb)
- *   wait, notify                futex
+ *   wait, notify, pause, now    futex, cpu_relax, and the clock that timeouts count in
  *   memcpy, memset, crc32c      bulk
  *
  * `readOnce` is a plain load: the engine may merge two of them with nothing in between. In a loop that
@@ -29,8 +29,12 @@ export type WaitResult = "ok" | "not-equal" | "timed-out";
 
 const WASM_PAGE = 65536;
 
-/** Makes a fixed-size shared memory of at least `bytes`; rounds up to 64 KiB. Throws RangeError past 4 GiB. */
+const MAX_BYTES = 0x80000000;
+
+/** Makes a fixed-size shared memory of at least `bytes`; rounds up to 64 KiB. Throws RangeError past 2 GiB. */
 export function createSharedMemory(bytes: number): WasmMemory {
+  // Addresses are computed with signed 32-bit shifts.
+  if (!(bytes <= MAX_BYTES)) throw new RangeError(`shared memory of ${bytes} bytes: the limit is 2 GiB`);
   const pages = Math.ceil(bytes / WASM_PAGE);
   return new Wasm.Memory({ initial: pages, maximum: pages, shared: true });
 }
@@ -40,9 +44,9 @@ export class Memory {
   readonly wasm: WasmMemory;
   /** Size in bytes. */
   readonly size: number;
-  protected readonly i32: Int32Array<ArrayBufferLike>;
-  protected readonly u8: Uint8Array<ArrayBufferLike>;
-  protected readonly u16: Uint16Array<ArrayBufferLike>;
+  protected readonly i32: Int32Array;
+  protected readonly u8: Uint8Array;
+  protected readonly u16: Uint16Array;
   protected readonly bulk: Bulk;
 
   constructor(wasm: WasmMemory) {
@@ -126,6 +130,10 @@ export class Memory {
   wait(p: number, expected: number, timeoutMs: number): WaitResult {
     return Atomics.wait(this.i32, p >> 2, expected, timeoutMs);
   }
+  /** As `wait`, for threads that must not block: a host's event loop. Never in code that runs controlled. */
+  async waitAsync(p: number, expected: number, timeoutMs: number): Promise<WaitResult> {
+    return await Atomics.waitAsync(this.i32, p >> 2, expected, timeoutMs).value;
+  }
   /** Wakes up to `count` sleepers at `p`, first come first woken; returns how many. */
   notify(p: number, count: number): number {
     return Atomics.notify(this.i32, p >> 2, count);
@@ -133,6 +141,10 @@ export class Memory {
   /** cpu_relax: a hint inside a spin loop, and a point where loads are not merged. */
   pause(): void {
     Atomics.pause();
+  }
+  /** Milliseconds of a monotonic clock, for timeouts; only differences mean anything. */
+  now(): number {
+    return performance.now();
   }
 
   /** Copies `bytes` from `source` to `target`; the ranges may overlap. Traps past the end of memory. */
