@@ -40,6 +40,9 @@ const GRANULE_SHIFT = 3;
 const GRANULE_MASK = 7;
 const POISON = 0x80;
 
+/** The shadow bytes that all threads of one memory share. */
+export type Shadow = SharedArrayBuffer;
+
 export class CheckedMemory extends Memory {
   private readonly shadow: Uint8Array<SharedArrayBuffer>;
   private readonly shadow32: Int32Array<SharedArrayBuffer>;
@@ -48,12 +51,12 @@ export class CheckedMemory extends Memory {
   private disabled: number = 0;
 
   /** A zeroed shadow (everything accessible) for a memory of `bytes` bytes; hand it to every thread. */
-  static createShadow(bytes: number): SharedArrayBuffer {
+  static createShadow(bytes: number): Shadow {
     return new SharedArrayBuffer((((bytes + GRANULE_MASK) >>> GRANULE_SHIFT) + 3) & ~3);
   }
 
   /** Throws RangeError if `shadow` is too small for the memory. */
-  constructor(wasm: WasmMemory, shadow: SharedArrayBuffer, onBadAccess: (report: BadAccess) => void) {
+  constructor(wasm: WasmMemory, shadow: Shadow, onBadAccess: (report: BadAccess) => void) {
     super(wasm);
     if (shadow.byteLength * 8 < this.size) throw new RangeError("shadow smaller than memory / 8");
     this.shadow = new Uint8Array(shadow);

@@ -10,6 +10,7 @@ export {
   KASAN_PAGE_REDZONE,
   KASAN_SLAB_FREE,
   KASAN_SLAB_REDZONE,
+  type Shadow,
 } from "./checked-memory.ts";
 export { EVENT_BYTES, eventReset, eventSet, eventWait, ManualEvent } from "./event.ts";
 export { createSharedMemory, Memory, type Ptr, type WaitResult } from "./memory.ts";

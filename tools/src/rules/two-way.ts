@@ -79,7 +79,7 @@ function checkPlace(call: Node, ancestors: readonly Node[], steps: Steps, report
 }
 
 function placeOf(at: Node, child: Node, parent: Node | undefined): string | undefined {
-  if (at.type === "TemplateLiteral" || at.type === "TaggedTemplateExpression") return "in a template";
+  if (at.type === "TaggedTemplateExpression") return "in a tagged template";
   if (at.type === "PropertyDefinition" && at.value === child) return "in a field initialiser";
   if (at.type === "StaticBlock") return "in a static block";
   if (at.type === "AssignmentPattern" && at.right === child) return "in a default value";
