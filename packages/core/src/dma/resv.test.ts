@@ -1,0 +1,335 @@
+import { expect, it } from "vitest";
+import { EINTR, EINVAL, ENOMEM, ERESTARTSYS } from "../debug/errno.ts";
+import { FAULT_RESERVE_FENCES, FAULT_SLAB, fault_arm, fault_disarm } from "../debug/fault-inject.ts";
+import { kernel_static } from "../debug/image.ts";
+import { layout_faults, struct_layouts } from "../debug/layout.ts";
+import { KernelBug } from "../debug/warn.ts";
+import { kfree } from "../mm/slab.ts";
+import { kmem_in_use } from "../mm/slab-report.ts";
+import { rcu_barrier } from "../rcu/rcu.ts";
+import { type Cpu, stack_push } from "../sched/cpu.ts";
+import { current_task, set_tsk_thread_flag, TIF_SIGPENDING } from "../sched/task.ts";
+import { boot_solo, dmesg } from "../testing/solo.ts";
+import { dma_fence_put, dma_fence_signal, type DmaFencePtr } from "./fence.ts";
+import * as resv from "./resv.ts";
+import type { DmaResvIterPtr, DmaResvPtr } from "./resv.ts";
+import { mock_fence } from "./testing/mock-fence.ts";
+
+const RESV = kernel_static("test_resv", resv.DMA_RESV_SIZE) as DmaResvPtr;
+const OTHER = kernel_static("test_other_resv", resv.DMA_RESV_SIZE) as DmaResvPtr;
+const OUT = kernel_static("test_out", 8);
+const USAGES = [
+  resv.DMA_RESV_USAGE_KERNEL,
+  resv.DMA_RESV_USAGE_WRITE,
+  resv.DMA_RESV_USAGE_READ,
+  resv.DMA_RESV_USAGE_BOOKKEEP,
+];
+let contexts = 100;
+
+function boot(): Cpu {
+  const cpu = boot_solo();
+  resv.dma_resv_init(cpu, RESV);
+  resv.dma_resv_init(cpu, OTHER);
+  return cpu;
+}
+/** A fence in RESV, on a timeline of its own unless told otherwise. The test keeps a reference. */
+function added(cpu: Cpu, usage: number, context: number = contexts++, seqno: number = 1): DmaFencePtr {
+  const fence = mock_fence(cpu, context, seqno);
+  resv.dma_resv_lock(cpu, RESV, 0);
+  expect(resv.dma_resv_reserve_fences(cpu, RESV, 1)).toBe(0);
+  resv.dma_resv_add_fence(cpu, RESV, fence, usage);
+  resv.dma_resv_unlock(cpu, RESV);
+  return fence;
+}
+function iter(cpu: Cpu, usage: number): DmaResvIterPtr {
+  const cursor = stack_push(cpu, resv.DMA_RESV_ITER_SIZE) as DmaResvIterPtr;
+  resv.dma_resv_iter_begin(cpu, cursor, RESV, usage);
+  return cursor;
+}
+function unlocked(cpu: Cpu, usage: number): DmaFencePtr[] {
+  const found: DmaFencePtr[] = [];
+  const cursor = iter(cpu, usage);
+  let fence = resv.dma_resv_iter_first_unlocked(cpu, cursor);
+  for (; fence !== 0; fence = resv.dma_resv_iter_next_unlocked(cpu, cursor)) found.push(fence);
+  resv.dma_resv_iter_end(cpu, cursor);
+  return found;
+}
+function locked(cpu: Cpu, usage: number): DmaFencePtr[] {
+  const found: DmaFencePtr[] = [];
+  resv.dma_resv_lock(cpu, RESV, 0);
+  const cursor = iter(cpu, usage);
+  let fence = resv.dma_resv_iter_first(cpu, cursor);
+  for (; fence !== 0; fence = resv.dma_resv_iter_next(cpu, cursor)) found.push(fence);
+  resv.dma_resv_iter_end(cpu, cursor);
+  resv.dma_resv_unlock(cpu, RESV);
+  return found;
+}
+
+it.each(struct_layouts().filter((l) => /resv|ww_|mutex/.test(l.name)))(
+  "$name has a sound layout",
+  (layout) => {
+    expect(layout_faults(layout)).toEqual([]);
+  },
+);
+
+// drivers/dma-buf/st-dma-resv.c sanitycheck
+it("an object is made, locked, unlocked and unmade", () => {
+  const cpu = boot();
+  expect(resv.dma_resv_lock(cpu, RESV, 0)).toBe(0);
+  expect(resv.dma_resv_held(cpu, RESV)).toBe(true);
+  expect(resv.dma_resv_trylock(cpu, RESV)).toBe(false);
+  resv.dma_resv_unlock(cpu, RESV);
+  expect(resv.dma_resv_trylock(cpu, RESV)).toBe(true);
+  resv.dma_resv_unlock(cpu, RESV);
+  resv.dma_resv_fini(cpu, RESV);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+// drivers/dma-buf/st-dma-resv.c test_signaling, test_for_each, test_for_each_unlocked, test_get_fences
+it.each(USAGES)("usage %i: busy until the fence signals", (usage) => {
+  const cpu = boot();
+  const fence = added(cpu, usage);
+  expect(resv.dma_resv_test_signaled(cpu, RESV, usage)).toBe(false);
+  dma_fence_signal(cpu, fence);
+  expect(resv.dma_resv_test_signaled(cpu, RESV, usage)).toBe(true);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it.each(USAGES)("usage %i: the locked walk yields the fence and its usage, once", (usage) => {
+  const cpu = boot();
+  const fence = added(cpu, usage);
+  resv.dma_resv_lock(cpu, RESV, 0);
+  const cursor = iter(cpu, usage);
+  expect(resv.dma_resv_iter_first(cpu, cursor)).toBe(fence);
+  expect(resv.dma_resv_iter_usage(cpu, cursor)).toBe(usage);
+  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(true);
+  expect(resv.dma_resv_iter_next(cpu, cursor)).toBe(0);
+  resv.dma_resv_iter_end(cpu, cursor);
+  resv.dma_resv_unlock(cpu, RESV);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it.each(USAGES)("usage %i: the unlocked walk starts over when it is disturbed", (usage) => {
+  const cpu = boot();
+  const fence = added(cpu, usage);
+  const cursor = iter(cpu, usage);
+  expect(resv.dma_resv_iter_first_unlocked(cpu, cursor)).toBe(fence);
+  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(true);
+  expect(resv.dma_resv_iter_usage(cpu, cursor)).toBe(usage);
+  cpu.mem.write(cursor + resv.DMA_RESV_ITER_FENCES, -1);
+  expect(resv.dma_resv_iter_next_unlocked(cpu, cursor), "seen again").toBe(fence);
+  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(true);
+  expect(resv.dma_resv_iter_next_unlocked(cpu, cursor)).toBe(0);
+  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(false);
+  resv.dma_resv_iter_end(cpu, cursor);
+});
+
+it.each(USAGES)("usage %i: get_fences gives the fence with a reference", (usage) => {
+  const cpu = boot();
+  const fence = added(cpu, usage);
+  expect(resv.dma_resv_get_fences(cpu, RESV, usage, OUT, OUT + 4)).toBe(0);
+  expect(cpu.mem.read(OUT)).toBe(1);
+  const array = cpu.mem.read(OUT + 4);
+  expect(cpu.mem.read(array)).toBe(fence);
+  dma_fence_put(cpu, fence);
+  kfree(cpu, array);
+});
+
+it("a question at one usage is about it and the stronger ones", () => {
+  const cpu = boot();
+  const fences = USAGES.map((usage) => added(cpu, usage));
+  for (const usage of USAGES) {
+    expect(unlocked(cpu, usage)).toEqual(fences.slice(0, usage + 1));
+    expect(locked(cpu, usage)).toEqual(fences.slice(0, usage + 1));
+  }
+  const kernel = fences[0] as DmaFencePtr;
+  dma_fence_signal(cpu, kernel);
+  expect(resv.dma_resv_test_signaled(cpu, RESV, resv.DMA_RESV_USAGE_KERNEL)).toBe(true);
+  expect(resv.dma_resv_test_signaled(cpu, RESV, resv.DMA_RESV_USAGE_WRITE)).toBe(false);
+  expect(unlocked(cpu, resv.DMA_RESV_USAGE_BOOKKEEP), "signaled ones are skipped").toEqual(fences.slice(1));
+  expect(locked(cpu, resv.DMA_RESV_USAGE_BOOKKEEP), "under the lock they are not").toEqual(fences);
+});
+
+it("without time, a wait says 1 for idle and 0 for busy", () => {
+  const cpu = boot();
+  const wait = (timeout: number): number =>
+    resv.dma_resv_wait_timeout(cpu, RESV, resv.DMA_RESV_USAGE_BOOKKEEP, true, timeout);
+  expect(wait(0)).toBe(1);
+  expect(wait(50)).toBe(50);
+  const fence = added(cpu, resv.DMA_RESV_USAGE_KERNEL);
+  expect(wait(0)).toBe(0);
+  expect(wait(3)).toBe(0);
+  set_tsk_thread_flag(cpu, current_task(cpu), TIF_SIGPENDING);
+  expect(wait(3)).toBe(-ERESTARTSYS);
+  dma_fence_signal(cpu, fence);
+  expect(wait(3)).toBe(3);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it("a later fence of the same context takes the place of the earlier one", () => {
+  const cpu = boot();
+  const first = added(cpu, resv.DMA_RESV_USAGE_WRITE, 5, 1);
+  const second = added(cpu, resv.DMA_RESV_USAGE_WRITE, 5, 2);
+  expect(locked(cpu, 3)).toEqual([second]);
+  const stronger = added(cpu, resv.DMA_RESV_USAGE_KERNEL, 5, 3);
+  expect(locked(cpu, 3), "a stronger usage replaces too").toEqual([stronger]);
+  const weaker = added(cpu, resv.DMA_RESV_USAGE_READ, 5, 4);
+  expect(locked(cpu, 3), "a weaker one does not").toEqual([stronger, weaker]);
+  const earlier = added(cpu, resv.DMA_RESV_USAGE_KERNEL, 5, 2);
+  expect(locked(cpu, 3), "nor an earlier one").toEqual([stronger, weaker, earlier]);
+  const other = added(cpu, resv.DMA_RESV_USAGE_KERNEL, 6, 9);
+  expect(locked(cpu, 3), "nor one of another context").toEqual([stronger, weaker, earlier, other]);
+  dma_fence_put(cpu, first);
+  rcu_barrier(cpu);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it("a signaled fence gives its place to any other", () => {
+  const cpu = boot();
+  resv.dma_resv_lock(cpu, RESV, 0);
+  resv.dma_resv_reserve_fences(cpu, RESV, 2);
+  const first = mock_fence(cpu, 5, 1);
+  resv.dma_resv_add_fence(cpu, RESV, first, resv.DMA_RESV_USAGE_READ);
+  dma_fence_signal(cpu, first);
+  const second = mock_fence(cpu, 6, 1);
+  resv.dma_resv_add_fence(cpu, RESV, second, resv.DMA_RESV_USAGE_KERNEL);
+  resv.dma_resv_unlock(cpu, RESV);
+  expect(locked(cpu, 3)).toEqual([second]);
+});
+
+it("replace_fences puts one fence in place of a context's", () => {
+  const cpu = boot();
+  added(cpu, resv.DMA_RESV_USAGE_READ, 5, 4);
+  const kept = added(cpu, resv.DMA_RESV_USAGE_READ, 6, 1);
+  added(cpu, resv.DMA_RESV_USAGE_KERNEL, 5, 2);
+  const fence = mock_fence(cpu, 9, 1);
+  resv.dma_resv_lock(cpu, RESV, 0);
+  resv.dma_resv_replace_fences(cpu, RESV, 5, fence, resv.DMA_RESV_USAGE_BOOKKEEP);
+  resv.dma_resv_unlock(cpu, RESV);
+  expect(locked(cpu, 3)).toEqual([fence, kept, fence]);
+});
+
+it("room does not survive the unlock", () => {
+  const cpu = boot();
+  resv.dma_resv_lock(cpu, RESV, 0);
+  resv.dma_resv_reserve_fences(cpu, RESV, 2);
+  resv.dma_resv_unlock(cpu, RESV);
+  resv.dma_resv_lock(cpu, RESV, 0);
+  const add = (): void => resv.dma_resv_add_fence(cpu, RESV, mock_fence(cpu, 1, 1), 0);
+  expect(add).toThrow(KernelBug);
+  expect(dmesg(cpu)[0]).toContain("fobj->num_fences >= fobj->max_fences");
+});
+
+it("adding without any room is a BUG", () => {
+  const cpu = boot();
+  resv.dma_resv_lock(cpu, RESV, 0);
+  expect(() => resv.dma_resv_add_fence(cpu, RESV, mock_fence(cpu, 1, 1), 0)).toThrow(KernelBug);
+});
+
+it.each([FAULT_RESERVE_FENCES, FAULT_SLAB])("a failed reservation changes nothing (fault %i)", (fault) => {
+  const cpu = boot();
+  const fence = added(cpu, resv.DMA_RESV_USAGE_KERNEL);
+  resv.dma_resv_lock(cpu, RESV, 0);
+  fault_arm(cpu, fault, { after: 0, times: 1 });
+  expect(resv.dma_resv_reserve_fences(cpu, RESV, 8)).toBe(-ENOMEM);
+  fault_disarm(cpu, fault);
+  resv.dma_resv_unlock(cpu, RESV);
+  expect(locked(cpu, 3)).toEqual([fence]);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it("growing drops what is signaled, with its reference", () => {
+  const cpu = boot();
+  const before = kmem_in_use(cpu);
+  const fences = Array.from({ length: 6 }, (_, i) => added(cpu, i % 4));
+  for (const fence of fences) dma_fence_put(cpu, fence);
+  for (const fence of fences.slice(0, 5)) dma_fence_signal(cpu, fence);
+  resv.dma_resv_lock(cpu, RESV, 0);
+  resv.dma_resv_reserve_fences(cpu, RESV, 100);
+  resv.dma_resv_unlock(cpu, RESV);
+  expect(locked(cpu, 3)).toEqual(fences.slice(5));
+  dma_fence_signal(cpu, fences[5] as DmaFencePtr);
+  resv.dma_resv_fini(cpu, RESV);
+  rcu_barrier(cpu);
+  expect(kmem_in_use(cpu)).toBe(before);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it("copy_fences takes over what is unsignaled, with usage and reference", () => {
+  const cpu = boot();
+  const before = kmem_in_use(cpu);
+  const done = added(cpu, resv.DMA_RESV_USAGE_KERNEL);
+  dma_fence_signal(cpu, done);
+  const read = added(cpu, resv.DMA_RESV_USAGE_READ);
+  const book = added(cpu, resv.DMA_RESV_USAGE_BOOKKEEP);
+  resv.dma_resv_lock(cpu, OTHER, 0);
+  expect(resv.dma_resv_copy_fences(cpu, OTHER, RESV, resv.DMA_RESV_USAGE_BOOKKEEP)).toBe(0);
+  resv.dma_resv_unlock(cpu, OTHER);
+  resv.dma_resv_fini(cpu, RESV);
+  for (const fence of [done, read, book]) dma_fence_put(cpu, fence);
+  rcu_barrier(cpu);
+  expect(resv.dma_resv_has_unsignaled(cpu, OTHER, resv.DMA_RESV_USAGE_WRITE, 0)).toBe(false);
+  expect(resv.dma_resv_test_signaled(cpu, OTHER, resv.DMA_RESV_USAGE_WRITE)).toBe(true);
+  expect(resv.dma_resv_test_signaled(cpu, OTHER, resv.DMA_RESV_USAGE_READ)).toBe(false);
+  dma_fence_signal(cpu, read);
+  dma_fence_signal(cpu, book);
+  resv.dma_resv_fini(cpu, OTHER);
+  rcu_barrier(cpu);
+  expect(kmem_in_use(cpu)).toBe(before);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it("get_fences gives nothing for an idle object, and -ENOMEM with nothing kept", () => {
+  const cpu = boot();
+  cpu.mem.write(OUT, 9);
+  expect(resv.dma_resv_get_fences(cpu, RESV, 3, OUT, OUT + 4)).toBe(0);
+  expect([cpu.mem.read(OUT), cpu.mem.read(OUT + 4)]).toEqual([0, 0]);
+  added(cpu, 0);
+  fault_arm(cpu, FAULT_SLAB, { after: 0, times: 1 });
+  expect(resv.dma_resv_get_fences(cpu, RESV, 3, OUT, OUT + 4)).toBe(-ENOMEM);
+  expect([cpu.mem.read(OUT), cpu.mem.read(OUT + 4)]).toEqual([0, 0]);
+});
+
+it("a walk does not take a reused list address for the list it knew", () => {
+  const cpu = boot();
+  const [first, second] = [added(cpu, 0), added(cpu, 0)];
+  const cursor = iter(cpu, 3);
+  expect(resv.dma_resv_iter_first_unlocked(cpu, cursor)).toBe(first);
+  // While the reader waits for it: it signals, the list is replaced, freed, and its memory becomes the list
+  // again, with the other fence at the index the reader has passed.
+  const known = cpu.mem.read(cursor + resv.DMA_RESV_ITER_FENCES);
+  dma_fence_signal(cpu, first);
+  for (let i = 0; i < 50 && (i === 0 || cpu.mem.read(RESV + resv.DMA_RESV_FENCES) !== known); i++) {
+    resv.dma_resv_lock(cpu, RESV, 0);
+    // Room for exactly one more: a list of 2, as the one the reader knew.
+    resv.dma_resv_reserve_fences(cpu, RESV, 1);
+    resv.dma_resv_unlock(cpu, RESV);
+    rcu_barrier(cpu);
+  }
+  expect(cpu.mem.read(RESV + resv.DMA_RESV_FENCES), "the address came back").toBe(known);
+  expect(resv.dma_resv_iter_next_unlocked(cpu, cursor)).toBe(second);
+  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(true);
+  resv.dma_resv_iter_end(cpu, cursor);
+});
+
+it("the verbs that need the lock say when it is not held", () => {
+  const cpu = boot();
+  resv.dma_resv_reserve_fences(cpu, RESV, 1);
+  expect(dmesg(cpu)[0]).toContain("resv not held");
+  resv.dma_resv_lock(cpu, RESV, 0);
+  const quiet = dmesg(cpu).length;
+  resv.dma_resv_assert_held(cpu, RESV);
+  expect(resv.dma_resv_reserve_fences(cpu, RESV, 0)).toBe(-EINVAL);
+  expect(dmesg(cpu)).toHaveLength(quiet + 1);
+  resv.dma_resv_assert_not_held(cpu, RESV);
+  expect(dmesg(cpu)).toHaveLength(quiet + 2);
+});
+
+it("a signal breaks an interruptible lock that has to wait", () => {
+  const cpu = boot();
+  resv.dma_resv_lock(cpu, RESV, 0);
+  set_tsk_thread_flag(cpu, current_task(cpu), TIF_SIGPENDING);
+  expect(resv.dma_resv_lock_interruptible(cpu, RESV, 0)).toBe(-EINTR);
+  resv.dma_resv_unlock(cpu, RESV);
+  expect(resv.dma_resv_lock_interruptible(cpu, RESV, 0), "a free one is taken all the same").toBe(0);
+});

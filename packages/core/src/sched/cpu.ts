@@ -1,0 +1,106 @@
+/**
+ * Cpu: the context every kernel function takes first. One per thread: its memory, its number, its per-CPU
+ * area, and the state only this thread ever touches.
+ *
+ * Interface: the thread's entry point makes one; kernel code passes it on and never keeps it elsewhere.
+ */
+import type { Memory } from "atomics-sync";
+import { PERCPU_AREA, PERCPU_STACK } from "../debug/image.ts";
+import { type KernelConfig, memory_map, type MemoryMap, nr_threads } from "../mm/memory-map.ts";
+
+/** What the kernel needs from the world around it. */
+export interface Platform {
+  /** Milliseconds on a clock equal in all threads. */
+  now(): number;
+  /** Runs other threads' work when this thread would sleep; solo kernels only. False: nothing to do. */
+  idle?(cpu: Cpu): boolean;
+}
+
+/** preempt_count: spinlocks held and softirq context; both forbid sleeping. */
+export const SOFTIRQ_OFFSET = 0x100;
+
+export class Cpu {
+  readonly mem: Memory;
+  /** smp_processor_id(): 0 ... nr_cpu_ids-1; kernel threads count too. */
+  readonly id: number;
+  readonly config: KernelConfig;
+  readonly map: MemoryMap;
+  readonly platform: Platform;
+  /** Address of this CPU's per-CPU area; `current` is its start. */
+  readonly percpu: number;
+  /** percpu_ref shards are plain words of their owner. */
+  readonly ownerShards: boolean;
+  /** Nesting of RCU read sections. */
+  rcu_nesting: number = 0;
+  /** Spinlocks held, plus SOFTIRQ_OFFSET in softirq context. */
+  preempt_count: number = 0;
+  /** Inside an interrupt handler. */
+  in_irq: boolean = false;
+  /** The worker struct this thread runs as, or 0 (PF_WQ_WORKER). */
+  worker: number = 0;
+  /** The open block plug of this task, or 0 (current->plug). */
+  plug: number = 0;
+  /** Top of the kernel stack. */
+  sp: number;
+  /** State of random32: xorshift, never 0. */
+  random_state: number;
+  /** Rounds the idle loop spins before it sleeps; adapts. */
+  idle_spin: number = 64;
+  /** The last show_state request this task has answered. */
+  shown: number = 0;
+  /** Ids of the sites this thread has named already. */
+  readonly site_ids: Map<string, number> = new Map<string, number>();
+
+  constructor(mem: Memory, id: number, config: KernelConfig, platform: Platform) {
+    this.mem = mem;
+    this.id = id;
+    this.config = config;
+    this.map = memory_map(config);
+    this.platform = platform;
+    this.percpu = this.map.percpu + id * PERCPU_AREA;
+    this.ownerShards = config.percpu === "owner";
+    this.sp = this.percpu + PERCPU_STACK;
+    this.random_state = (Math.imul(config.seed, 0x9e3779b1) ^ Math.imul(id + 1, 0x85ebca6b)) | 1;
+  }
+
+  /** Milliseconds since the machine's epoch; jiffies are whole ones. */
+  now(): number {
+    return this.platform.now();
+  }
+
+  /** Uniform in 0 ... 2^32-1; repeats for the same seed and CPU. */
+  random32(): number {
+    let x = this.random_state;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.random_state = x;
+    return x >>> 0;
+  }
+}
+
+/** Number of possible CPUs: every thread of the machine that runs kernel code. */
+export function nr_cpu_ids(cpu: Cpu): number {
+  return nr_threads(cpu.config);
+}
+
+export function this_cpu_ptr(cpu: Cpu, offset: number): number {
+  return cpu.percpu + offset;
+}
+
+export function per_cpu_ptr(cpu: Cpu, offset: number, id: number): number {
+  return cpu.map.percpu + id * PERCPU_AREA + offset;
+}
+
+/** Reserves zeroed bytes on the kernel stack. Release in reverse order with stack_pop. */
+export function stack_push(cpu: Cpu, bytes: number): number {
+  const p = cpu.sp;
+  cpu.sp = p + ((bytes + 7) & ~7);
+  if (cpu.sp > cpu.percpu + PERCPU_AREA) throw new Error("BUG: kernel stack overflow");
+  cpu.mem.memset(p, 0, cpu.sp - p);
+  return p;
+}
+
+export function stack_pop(cpu: Cpu, p: number): void {
+  cpu.sp = p;
+}
