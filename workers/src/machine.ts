@@ -1,0 +1,313 @@
+/**
+ * Machine: boots the threads of one emulated computer, runs workloads on its CPUs, shuts it down.
+ *
+ * The host thread never touches the data path and never blocks: it talks to threads over comlink and reads
+ * counters from the shared memory. A thread that throws or dies fails the machine: every pending call
+ * rejects with an error that names the thread.
+ *
+ * Interface: `await Machine.boot(options)`, `await machine.run(...)`, `await machine.shutdown()`; after a
+ * failure, shutdown still ends every thread.
+ */
+// First: the root of the kernel image.
+import "@ringside/scenarios/index";
+import { mkdirSync } from "node:fs";
+import { Worker } from "node:worker_threads";
+import { dmesg_read, type LogRecord } from "@ringside/core/debug/dmesg";
+import { errname } from "@ringside/core/debug/errno";
+import { SHOW_STATE_PREFIX, show_state } from "@ringside/core/debug/show-state";
+import { image_hash } from "@ringside/core/debug/image";
+import {
+  DEFAULT_CONFIG,
+  device_cpu_id,
+  type KernelConfig,
+  MEMORY_LIMIT,
+  memory_map,
+} from "@ringside/core/mm/memory-map";
+import { Cpu } from "@ringside/core/sched/cpu";
+import { kthread_stop_all, kthread_wanted_word, machine_stop } from "@ringside/core/sched/kthread";
+import { CheckedMemory, createSharedMemory, Memory } from "atomics-sync";
+import * as Comlink from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+import type { Leak, Role, ThreadApi, ThreadData, WorkloadArgs, WorkloadResult } from "./roles.ts";
+
+/** Kworkers started at boot; more come when all are busy. */
+const KWORKERS_AT_BOOT = 2;
+/** A thread that has not answered by then is stuck (ms). Booting on a loaded machine takes a few seconds. */
+const CONTROL_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 20_000;
+
+export interface MachineOptions extends Partial<KernelConfig> {
+  readonly mutant?: string;
+}
+
+interface Thread {
+  readonly name: string;
+  readonly role: Role;
+  readonly worker: Worker;
+  /** Kept here: a collected proxy would hang its calls. */
+  readonly api: Comlink.Remote<ThreadApi>;
+  /** The kernel thread's loop, once started. */
+  loop?: Promise<void>;
+}
+
+/** The configuration cannot be built; the message names the setting. */
+export class ConfigError extends Error {
+  override readonly name: string = "ConfigError";
+}
+
+function mib(bytes: number): number {
+  return Math.ceil(bytes / 2 ** 20);
+}
+
+/** Checks a configuration; throws ConfigError. */
+export function check_config(config: KernelConfig): void {
+  const { size } = memory_map(config);
+  if (size > MEMORY_LIMIT) {
+    throw new ConfigError(
+      `the machine needs ${mib(size)} MiB of memory (ram ${mib(config.ram)}, vram ${mib(config.vram)}, ` +
+        `media ${mib(config.media)}); the limit is ${mib(MEMORY_LIMIT)} MiB`,
+    );
+  }
+}
+
+export class Machine {
+  readonly config: KernelConfig;
+  /** The host's view of the machine: for reading counters and the log. */
+  readonly cpu: Cpu;
+  readonly #threads: Thread[] = [];
+  readonly #data: Omit<ThreadData, "role" | "id">;
+  readonly #failed: Promise<never>;
+  #fail: (error: Error) => void = () => {};
+  #failure: Error | undefined;
+  #kworkers = 0;
+  #stopping = false;
+
+  private constructor(options: MachineOptions) {
+    const { mutant, ...overrides } = options;
+    this.config = { ...DEFAULT_CONFIG, ...overrides };
+    check_config(this.config);
+    const { size } = memory_map(this.config);
+    const wasm = createSharedMemory(size);
+    const epoch = performance.timeOrigin + performance.now();
+    this.#data = {
+      config: this.config,
+      wasm,
+      epoch,
+      ...(this.config.kasan ? { shadow: CheckedMemory.createShadow(wasm.buffer.byteLength) } : {}),
+      ...(mutant === undefined ? {} : { mutant }),
+    };
+    this.cpu = new Cpu(new Memory(wasm), device_cpu_id(this.config), this.config, {
+      now: () => performance.timeOrigin + performance.now() - epoch,
+    });
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = (error) => {
+        this.#failure ??= error;
+        reject(error);
+      };
+    });
+    // Nobody may be waiting when it rejects.
+    this.#failed.catch(() => {});
+  }
+
+  /** Boots a machine; on failure every thread has ended when this rejects. */
+  static async boot(options: MachineOptions = {}): Promise<Machine> {
+    const machine = new Machine(options);
+    try {
+      await machine.#boot();
+    } catch (error) {
+      await machine.#terminate();
+      throw error;
+    }
+    return machine;
+  }
+
+  async #boot(): Promise<void> {
+    const { cpus } = this.config;
+    for (let id = 0; id < cpus; id++) this.#spawn("cpu", id);
+    this.#spawn("rcu_gp", cpus);
+    for (let i = 0; i < KWORKERS_AT_BOOT; i++) this.#spawnKworker();
+    this.#spawn("nvme", device_cpu_id(this.config));
+    await Promise.all(this.#threads.map((thread) => this.#verifyImage(thread)));
+    this.#check(
+      "start_kernel",
+      await this.#call(this.#boot_cpu, "start_kernel", (api) => api.start_kernel()),
+    );
+    for (const thread of this.#threads) if (thread.role !== "cpu") this.#startLoop(thread);
+    void this.#growOnDemand();
+    this.#check("nvme probe", await this.#call(this.#boot_cpu, "probe", (api) => api.probe()));
+  }
+
+  get #boot_cpu(): Thread {
+    return this.#threads[0] as Thread;
+  }
+
+  #check(what: string, error: number): void {
+    if (error < 0) throw new Error(`${what} failed: ${errname(error)}`);
+  }
+
+  #spawn(role: Role, id: number): Thread {
+    const name =
+      role === "nvme" ? role : role === "rcu_gp" ? role : `${role}${role === "cpu" ? id : this.#kworkers}`;
+    const workerData: ThreadData = { ...this.#data, role, id };
+    const worker = new Worker(threadUrl(), { workerData, name, env: { ...process.env, ...compileCache() } });
+    const thread: Thread = { name, role, worker, api: Comlink.wrap<ThreadApi>(nodeEndpoint(worker)) };
+    worker.on("error", (error: Error) => this.#die(thread, error));
+    worker.on("exit", (code) => this.#die(thread, new Error(`exited with code ${code}`)));
+    this.#threads.push(thread);
+    return thread;
+  }
+
+  #spawnKworker(): Thread {
+    const thread = this.#spawn("kworker", this.config.cpus + 1 + this.#kworkers);
+    this.#kworkers++;
+    return thread;
+  }
+
+  async #verifyImage(thread: Thread): Promise<void> {
+    const hash = await this.#call(thread, "image", (api) => api.image());
+    if (this.#data.mutant === undefined && hash !== image_hash()) {
+      throw new Error(`${thread.name}: its kernel image differs from the host's`);
+    }
+  }
+
+  #startLoop(thread: Thread): void {
+    thread.loop = thread.api.loop().catch((error: unknown) => this.#die(thread, asError(error)));
+  }
+
+  /** kthreadd: adds a kworker whenever the kernel asks for one, up to config.kthreads. */
+  async #growOnDemand(): Promise<void> {
+    const { mem } = this.cpu;
+    const word = kthread_wanted_word();
+    let served = 0;
+    while (!this.#stopping && this.#failure === undefined) {
+      const wanted = mem.loadAcquire(word);
+      if (wanted === served) {
+        await mem.waitAsync(word, wanted, 1000);
+        continue;
+      }
+      served++;
+      if (this.#kworkers >= this.config.kthreads - 1) continue;
+      const thread = this.#spawnKworker();
+      await this.#verifyImage(thread).then(
+        () => this.#startLoop(thread),
+        (error: unknown) => this.#die(thread, asError(error)),
+      );
+    }
+  }
+
+  #die(thread: Thread, error: Error): void {
+    if (this.#stopping) return;
+    this.#fail(new Error(`thread ${thread.name} died: ${error.message}`, { cause: error }));
+    machine_stop(this.cpu);
+    kthread_stop_all(this.cpu);
+  }
+
+  /** Calls a thread; rejects when it throws, when any thread dies, or after `timeout` ms. */
+  async #call<T>(
+    thread: Thread,
+    what: string,
+    send: (api: Comlink.Remote<ThreadApi>) => Promise<T>,
+    timeout: number = CONTROL_TIMEOUT_MS,
+  ): Promise<T> {
+    const answer = send(thread.api).catch((error: unknown) => {
+      this.#die(thread, asError(error));
+      throw this.#failure ?? error;
+    });
+    return await this.#within(answer, timeout, `${thread.name} did not answer "${what}"`);
+  }
+
+  async #within<T>(promise: Promise<T>, timeout: number, message: string): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`${message} within ${timeout} ms`)), timeout);
+    });
+    try {
+      return await Promise.race([promise, this.#failed, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Runs `workload` on CPU `id` to its end. `timeout` in ms bounds it from outside. */
+  async run(id: number, workload: string, args: WorkloadArgs, timeout: number): Promise<WorkloadResult> {
+    const thread = this.#threads[id] as Thread;
+    return await this.#call(thread, workload, (api) => api.run(workload, args), timeout);
+  }
+
+  /** Tells all workloads to end soon. */
+  stopWorkloads(): void {
+    machine_stop(this.cpu);
+  }
+
+  /** The caller has seen that the machine cannot go on: nothing waits for its threads any more. */
+  giveUp(error: unknown): void {
+    this.#fail(asError(error));
+  }
+
+  /** Where every sleeping task sleeps, a line each. Threads get `ms` to answer. */
+  async showState(ms: number = 300): Promise<string[]> {
+    const from = this.log().length;
+    show_state(this.cpu);
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    const texts = this.log(from).map((record) => record.text);
+    return texts.filter((text) => text.startsWith(SHOW_STATE_PREFIX));
+  }
+
+  /** Log records from index `from` on. */
+  log(from: number = 0): LogRecord[] {
+    return dmesg_read(this.cpu, from);
+  }
+
+  get kworkers(): number {
+    return this.#kworkers;
+  }
+
+  /** Why the machine died, if it did. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** Ends the machine. Returns what the kernel had not freed; empty when it died before it could tell. */
+  async shutdown(): Promise<readonly Leak[]> {
+    try {
+      if (this.#failure !== undefined) return [];
+      const leaks = await this.#call(this.#boot_cpu, "remove", (api) => api.remove(), STOP_TIMEOUT_MS);
+      kthread_stop_all(this.cpu);
+      const loops = this.#threads.flatMap((thread) => (thread.loop === undefined ? [] : [thread.loop]));
+      await this.#within(Promise.all(loops), STOP_TIMEOUT_MS, "kernel threads did not stop");
+      return leaks;
+    } finally {
+      await this.#terminate();
+    }
+  }
+
+  async #terminate(): Promise<void> {
+    this.#stopping = true;
+    kthread_stop_all(this.cpu);
+    // Wakes #growOnDemand.
+    this.cpu.mem.notify(kthread_wanted_word(), 1);
+    for (const thread of this.#threads) thread.api[Comlink.releaseProxy]();
+    await Promise.all(this.#threads.map((thread) => thread.worker.terminate()));
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+/** Sources in the repository, compiled files when published. */
+function threadUrl(): URL {
+  return new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js", import.meta.url);
+}
+
+/** Threads load stripped sources from a cache: a start takes a third of the time. */
+function compileCache(): Record<string, string> {
+  if (
+    process.env["NODE_COMPILE_CACHE"] !== undefined ||
+    process.env["NODE_DISABLE_COMPILE_CACHE"] !== undefined
+  )
+    return {};
+  const directory = new URL("../../node_modules/.cache/ringside", import.meta.url).pathname;
+  mkdirSync(directory, { recursive: true });
+  return { NODE_COMPILE_CACHE: directory };
+}

@@ -1,0 +1,88 @@
+/** The thread's side of the control plane: makes the Cpu and exposes what the host may ask for. */
+// First: the root of the kernel image.
+import { workloads } from "@ringside/scenarios/index";
+import type { MessagePort } from "node:worker_threads";
+import { image_hash, start_kernel, stop_kernel } from "@ringside/core/debug/image";
+import { kasan_attach, kasan_memory } from "@ringside/core/debug/kasan";
+import { kmem_leaks, kmem_mark } from "@ringside/core/mm/slab-report";
+import { rcu_barrier, rcu_gp_kthread } from "@ringside/core/rcu/rcu";
+import { Cpu } from "@ringside/core/sched/cpu";
+import { cpu_enter, cpu_exit } from "@ringside/core/sched/schedule";
+import { flush_workqueue, kworker_thread, system_wq } from "@ringside/core/sched/workqueue";
+import { nvme_controller_thread } from "@ringside/nvme-emu/controller/thread";
+import { nvme_probe, nvme_remove } from "@ringside/nvme-emu/driver/probe";
+import { Memory } from "atomics-sync";
+import * as Comlink from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+import { idle_enter, idle_leave, idle_loop } from "./idle.ts";
+import type { Leak, ThreadApi, ThreadData, WorkloadArgs, WorkloadResult } from "./roles.ts";
+
+export function make_cpu(data: ThreadData): Cpu {
+  const mem = data.shadow === undefined ? new Memory(data.wasm) : kasan_memory(data.wasm, data.shadow);
+  const cpu = new Cpu(mem, data.id, data.config, {
+    now: () => performance.timeOrigin + performance.now() - data.epoch,
+  });
+  kasan_attach(cpu);
+  return cpu;
+}
+
+/** Runs `body` with RCU watching this thread. */
+function in_kernel<T>(cpu: Cpu, body: () => T): T {
+  idle_leave(cpu);
+  cpu_enter(cpu);
+  const result = body();
+  cpu_exit(cpu);
+  idle_enter(cpu);
+  return result;
+}
+
+function loop(cpu: Cpu, data: ThreadData): void {
+  if (data.role === "nvme") return nvme_controller_thread(cpu, cpu.map.media, data.config.media);
+  in_kernel(cpu, () => (data.role === "rcu_gp" ? rcu_gp_kthread(cpu) : kworker_thread(cpu)));
+}
+
+function run(cpu: Cpu, workload: string, args: WorkloadArgs): WorkloadResult {
+  const body = workloads[workload];
+  if (body === undefined) throw new Error(`unknown workload ${workload}`);
+  return in_kernel(cpu, () => body(cpu, args));
+}
+
+/** Rounds of grace period and flush after which a released token is gone: map, fence, token, with room. */
+const SETTLE_ROUNDS = 4;
+
+/** Waits until what was released has been freed: releases go through RCU callbacks and work items in turns. */
+function settle(cpu: Cpu): void {
+  for (let i = 0; i < SETTLE_ROUNDS; i++) {
+    rcu_barrier(cpu);
+    flush_workqueue(cpu, system_wq(cpu));
+  }
+}
+
+function remove(cpu: Cpu): readonly Leak[] {
+  return in_kernel(cpu, () => {
+    settle(cpu);
+    nvme_remove(cpu);
+    stop_kernel(cpu);
+    settle(cpu);
+    return kmem_leaks(cpu);
+  });
+}
+
+export function serve(data: ThreadData, port: MessagePort): void {
+  const cpu = make_cpu(data);
+  const api: ThreadApi = {
+    image: () => image_hash(),
+    start_kernel: () =>
+      in_kernel(cpu, () => {
+        const error = start_kernel(cpu);
+        kmem_mark(cpu);
+        return error;
+      }),
+    probe: () => in_kernel(cpu, () => nvme_probe(cpu)),
+    loop: () => loop(cpu, data),
+    run: (workload, args) => run(cpu, workload, args),
+    remove: () => remove(cpu),
+  };
+  Comlink.expose(api, nodeEndpoint(port));
+  if (data.role === "cpu") void idle_loop(cpu);
+}
