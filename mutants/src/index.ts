@@ -1,7 +1,16 @@
 /** Every mutant, by name. */
 import type { Mutant } from "./mutant.ts";
+import { NVME_MUTANTS } from "./nvme.ts";
+import { REF_MUTANTS } from "./ref.ts";
+import { TOKEN_MUTANTS } from "./token.ts";
+import { URING_MUTANTS } from "./uring.ts";
 
-export const MUTANTS: readonly Mutant[] = [];
+export const MUTANTS: readonly Mutant[] = [
+  ...TOKEN_MUTANTS,
+  ...REF_MUTANTS,
+  ...NVME_MUTANTS,
+  ...URING_MUTANTS,
+];
 
 /** The mutant called `name`; an unknown name is an error that lists the nearest ones. */
 export function findMutant(name: string, mutants: readonly Mutant[] = MUTANTS): Mutant {

@@ -2,7 +2,7 @@
  * A mutant: the kernel with one thing broken on purpose, kept as data. It shows that the detectors see
  * what they claim to see: a check that passes on the mutant too checks nothing.
  *
- * Interface: one file a mutant, `mutants/src/<name>.ts`, exporting `mutant`; list it in index.ts.
+ * Interface: one file a subsystem; index.ts lists them all.
  * `mutateSource` is the whole mechanism; who loads sources decides when to call it.
  */
 
@@ -15,15 +15,15 @@ export interface Edit {
 }
 
 export interface Mutant {
-  /** The file's name too: `resv-unlocked-invalidate`. */
+  /** Such as `resv-unlocked-invalidate`. */
   readonly name: string;
   readonly edits: readonly Edit[];
   /** One sentence: what no longer holds. */
   readonly breaks: string;
-  /** The detectors that have to report it. */
+  /** Texts of the detectors that may report it: one of them is in the report of a run that caught it. */
   readonly caughtBy: readonly string[];
-  /** Flags of `ringside stress` under which it shows soonest. */
-  readonly stress: readonly string[];
+  /** Options of a stress run under which it shows soonest, as workers/stress.ts names them. */
+  readonly stress: Readonly<Record<string, number | string | boolean>>;
 }
 
 /** The source of `file` with the mutant's edits; unchanged when it has none there. All finds refer to `source`. */

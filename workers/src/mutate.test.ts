@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -17,7 +17,7 @@ const cacheFolder = mkdtempSync(join(tmpdir(), "ringside-mutate-"));
 afterAll(() => rmSync(cacheFolder, { recursive: true }));
 
 function mutant(...edits: Edit[]): Mutant {
-  return { name: "fixture", edits, breaks: "Nothing that matters.", caughtBy: [], stress: [] };
+  return { name: "fixture", edits, breaks: "Nothing that matters.", caughtBy: [], stress: {} };
 }
 
 const LARGER = mutant({ file: FIXTURE, find: "Math.min(", replace: "Math.max(" });
@@ -119,9 +119,7 @@ describe("the list of mutants", () => {
     }
   });
 
-  it("every mutant file is listed, once, under its own name", () => {
-    const files = readdirSync(join(ROOT, "mutants/src")).map((file) => file.replace(/\.ts$/, ""));
-    const names = files.filter((name) => name !== "index" && name !== "mutant");
-    expect(MUTANTS.map((each) => each.name).toSorted()).toEqual(names.toSorted());
+  it("no two mutants have the same name", () => {
+    expect(new Set(MUTANTS.map((each) => each.name)).size).toBe(MUTANTS.length);
   });
 });

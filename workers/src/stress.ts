@@ -28,6 +28,8 @@ export interface StressOptions
   readonly mutant?: string;
   /** A machine whose I/O or whose adversary makes no progress for so long hangs, ms. */
   readonly hangMs: number;
+  /** End the run at the first warning or violation. */
+  readonly stopAtFirst: boolean;
 }
 
 export const DEFAULT_STRESS: StressOptions = {
@@ -45,6 +47,7 @@ export const DEFAULT_STRESS: StressOptions = {
   kasan: false,
   seed: 1,
   hangMs: 10_000,
+  stopAtFirst: false,
 };
 
 export interface StressReport {
@@ -175,6 +178,7 @@ async function drive(machine: Machine, options: StressOptions, hooks: StressHook
     const current = snapshot(machine, (now - start) / 1000);
     hooks.onProgress?.(current);
     watchdog.look(now, current);
+    if (options.stopAtFirst && machine.log().some((record) => record.level >= LOG_WARN)) break;
     await new Promise((resolve) => setTimeout(resolve, TICK_MS));
   }
   const seconds = (performance.now() - start) / 1000;

@@ -21,7 +21,7 @@ export function stress_command(): CommandUnknownOpts {
     .option("--cpus <n>", "CPUs, 2 to 64; the last one evicts and invalidates", integer(2, 64), d.cpus)
     .option("--seconds <s>", "how long", duration(86_400), d.seconds)
     .option("--depth <n>", "I/Os in flight per task, 1 to 1024", integer(1, 1024), d.depth)
-    .option("--bs <bytes>", "bytes per I/O, 512 to 1m", size(512, 1 << 20, 512), d.bs)
+    .option("--bs <bytes>", "bytes per I/O, 512 to 4m", size(512, 4 << 20, 512), d.bs)
     .addOption(
       new Option("--rw <mode>", "what the tasks do")
         .choices(["randread", "randwrite", "randrw"] as const)
@@ -62,11 +62,18 @@ export function stress_command(): CommandUnknownOpts {
     )
     .option("--mutant <name>", "plant a bug (see `ringside list mutants`)", mutant_name)
     .option("--json", "one JSON document on stdout", false)
-    .action(async ({ json, mutant, seed, ...options }) => {
+    .action(async ({ json, mutant, seed, ...options }, command) => {
       const chosen = seed ?? 1 + Math.floor(Math.random() * (2 ** 31 - 2));
-      const planted = mutant === undefined ? {} : { mutant };
-      process.exitCode = await stress({ ...options, ...planted, seed: chosen, hangMs: d.hangMs }, json);
+      const given = { ...d, ...options, seed: chosen };
+      process.exitCode = await stress(mutant === undefined ? given : plant(mutant, given, command), json);
     });
+}
+
+/** The mutant's own settings fill in what the user left to the defaults. */
+function plant(name: string, options: StressOptions, command: CommandUnknownOpts): StressOptions {
+  const own = Object.entries(findMutant(name).stress);
+  const missing = own.filter(([option]) => command.getOptionValueSource(option) === "default");
+  return { ...options, ...Object.fromEntries(missing), mutant: name };
 }
 
 async function stress(options: StressOptions, json: boolean): Promise<number> {

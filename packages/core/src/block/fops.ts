@@ -114,7 +114,7 @@ const DEF_BLK_FOPS = kernel_rodata("def_blk_fops", [
 
 /** open(2): a descriptor, -ENXIO when the disk is gone, -EMFILE, -ENOMEM. */
 export function bdev_open(cpu: Cpu, disk: GendiskPtr, flags: number): number {
-  if (!disk_try_get(cpu, disk)) return -ENXIO;
+  if (disk === 0 || !disk_try_get(cpu, disk)) return -ENXIO;
   const fd = get_unused_fd_flags(cpu, flags);
   if (fd < 0) {
     put_disk(cpu, disk);
@@ -245,7 +245,7 @@ export function submit_bio_wait(cpu: Cpu, bio: BioPtr): number {
   if (submit_bio(cpu, bio) !== BLK_STS_AGAIN) {
     blk_flush_plug(cpu);
     while ((opf & REQ_POLLED) !== 0 && !completion_done(cpu, done)) {
-      blk_mq_poll(cpu, hctx);
+      if (blk_mq_poll(cpu, hctx) === 0) cpu.mem.pause();
       cond_resched(cpu);
     }
     wait_for_completion(cpu, done);

@@ -177,7 +177,7 @@ function blk_mq_get_tag_bits(cpu: Cpu, hctx: HctxPtr, plug: PlugPtr, nowait: boo
   for (;;) {
     bits = blk_mq_try_get_tags(cpu, tags, 1, out);
     if (bits !== 0) return bits;
-    blk_mq_poll(cpu, hctx);
+    if (blk_mq_poll(cpu, hctx) === 0) cpu.mem.pause();
     cond_resched(cpu);
   }
 }

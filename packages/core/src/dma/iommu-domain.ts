@@ -20,7 +20,7 @@ import {
   IOMMU_FLUSH_SIZE,
   iommu_flush_init,
   iommu_flush_post,
-  iommu_flush_running,
+  iommu_flush_quiesce,
   iommu_flush_wait,
 } from "./iommu-flush.ts";
 import { type Iova, IOVA_DOMAIN_SIZE, iova_alloc, iova_domain_init, iova_free, iova_in_use } from "./iova.ts";
@@ -65,7 +65,7 @@ export function iommu_domain_alloc(cpu: Cpu): IommuDomainPtr {
 /** The device is stopped and nothing is mapped any more. */
 export function iommu_domain_free(cpu: Cpu, domain: IommuDomainPtr): void {
   // It would go on polling freed memory.
-  WARN_ONCE(cpu, iommu_flush_running(cpu, domain + FLUSH), "iommu: domain freed while its device runs");
+  WARN_ONCE(cpu, !iommu_flush_quiesce(cpu, domain + FLUSH), "iommu: domain freed while its device runs");
   fq_drain(cpu, domain + FQ);
   const leaked = iova_in_use(cpu, domain + IOVAD) !== 0;
   WARN_ONCE(cpu, leaked, "DMA-API: device driver has pending DMA allocations while released from device");

@@ -9,7 +9,7 @@
  * The device polls between commands and holds no translated address across a poll, so the acknowledgement
  * also says that no DMA through the old translation is under way.
  *
- * A device that does not run (RUNNING is 0) starts with no copies, or looks at REQUESTED before it next uses
+ * A device that does not run (RUNNING is not STARTED) starts with no copies, or looks at REQUESTED before it next uses
  * one: nobody waits for it.
  *
  * Interface, host: `seq = iommu_flush_post(cpu, flush)`, `iommu_flush_wait(cpu, flush, seq)`; safe in any
@@ -49,6 +49,11 @@ struct_layout("iommu_flush", IOMMU_FLUSH_SIZE, [
   ["waiters", WAITERS, 12],
 ]);
 
+/** RUNNING: nobody answers, or will touch these words. */
+const STOPPED = 0;
+const STARTED = 1;
+/** Nobody answers; the device still wakes those who wait. */
+const STOPPING = 2;
 /** Looks at ACKED before giving up the core: an awake device answers within a command or two. */
 const SPIN_ROUNDS = 200;
 /** How long a device may take to answer. */
@@ -76,7 +81,7 @@ export function iommu_flush_next(cpu: Cpu, flush: number): number {
 export function iommu_flush_acked(cpu: Cpu, flush: number): number {
   // REQUESTED before RUNNING, as a host that posts and then looks: see iommu_flush_wait.
   const requested = cpu.mem.loadAcquire(flush + REQUESTED);
-  if (cpu.mem.loadAcquire(flush + RUNNING) === 0) return requested;
+  if (cpu.mem.loadAcquire(flush + RUNNING) !== STARTED) return requested;
   // Pairs with the storeRelease in iommu_flush_ack: the page is reused only after the device's last access.
   return cpu.mem.loadAcquire(flush + ACKED);
 }
@@ -93,8 +98,8 @@ function iommu_flush_done(cpu: Cpu, flush: number, seq: number): boolean {
 /** Returns when flush `seq` is carried out. Sleeps where that is allowed, else backs off. */
 export function iommu_flush_wait(cpu: Cpu, flush: number, seq: number): void {
   // Pairs with the exchange in iommu_flush_start. We bumped REQUESTED (full order), then read RUNNING; the
-  // device sets RUNNING (full order), then walks. If we read 0, its walks see our cleared entries.
-  if (cpu.mem.loadAcquire(flush + RUNNING) === 0) return;
+  // device sets RUNNING (full order), then walks. If we read that it does not run, its walks see our cleared entries.
+  if (cpu.mem.loadAcquire(flush + RUNNING) !== STARTED) return;
   const device = task_of_cpu(cpu, cpu.mem.readOnce(flush + DEVICE_CPU));
   // A device announces its sleep, then tests iommu_flush_pending once more: it sees our request, or we see
   // that it sleeps.
@@ -133,9 +138,14 @@ function sleep_until_done(cpu: Cpu, flush: number, seq: number): boolean {
   return iommu_flush_done(cpu, flush, seq);
 }
 
-/** Does a device thread answer? */
-export function iommu_flush_running(cpu: Cpu, flush: number): boolean {
-  return cpu.mem.loadAcquire(flush + RUNNING) !== 0;
+/** Before the words are freed: lets a device that is stopping finish. False when one still runs. */
+export function iommu_flush_quiesce(cpu: Cpu, flush: number): boolean {
+  let round = 0;
+  // Pairs with the storeRelease in iommu_flush_stop, the device's last access to these words.
+  while (cpu.mem.loadAcquire(flush + RUNNING) === STOPPING) {
+    round = backoff(cpu.mem, flush + RUNNING, STOPPING, round);
+  }
+  return cpu.mem.loadAcquire(flush + RUNNING) === STOPPED;
 }
 
 /** Device: the number of the last flush asked for. */
@@ -155,14 +165,15 @@ export function iommu_flush_ack(cpu: Cpu, flush: number, seq: number): void {
 /** Device: from here on this thread answers. Its IOTLB is empty. Returns the flush it is up to date with. */
 export function iommu_flush_start(cpu: Cpu, flush: number): number {
   cpu.mem.writeOnce(flush + DEVICE_CPU, cpu.id);
-  cpu.mem.exchange(flush + RUNNING, 1);
+  cpu.mem.exchange(flush + RUNNING, STARTED);
   const seq = iommu_flush_requested(cpu, flush);
   iommu_flush_ack(cpu, flush, seq);
   return seq;
 }
 
-/** Device: this thread translates no more. */
+/** Device: this thread translates no more, and touches these words no more. */
 export function iommu_flush_stop(cpu: Cpu, flush: number): void {
-  cpu.mem.exchange(flush + RUNNING, 0);
+  cpu.mem.exchange(flush + RUNNING, STOPPING);
   iommu_flush_ack(cpu, flush, iommu_flush_requested(cpu, flush));
+  cpu.mem.storeRelease(flush + RUNNING, STOPPED);
 }

@@ -44,7 +44,7 @@ import { kmem_in_use } from "../mm/slab-report.ts";
 import { rcu_barrier, rcu_read_lock, rcu_read_unlock } from "../rcu/rcu.ts";
 import { type Cpu, stack_pop, stack_push } from "../sched/cpu.ts";
 import { cond_resched, MAX_SCHEDULE_TIMEOUT } from "../sched/schedule.ts";
-import { linger, wait_until } from "./rendezvous.ts";
+import { nap, wait_until } from "./rendezvous.ts";
 
 const RESV = kernel_static("test_resv", DMA_RESV_SIZE) as DmaResvPtr;
 /** Written by the writer: number of the anchor, and after the end -1. */
@@ -53,6 +53,9 @@ const SEQ = kernel_static("test_seq", 4);
 const ANCHORS = kernel_static("test_anchors", 8);
 const READERS_DONE = kernel_static("test_readers_done", 4);
 const IN_USE = kernel_static("test_in_use", 4);
+/** Lists published by the writer, and steps of readers: so that most steps have a change before the next. */
+const CHANGES = kernel_static("test_changes", 4);
+const STEPS = kernel_static("test_steps", 4);
 const FILLERS = 3;
 
 export function set_up(cpu: Cpu): void {
@@ -67,8 +70,27 @@ export function settle(cpu: Cpu): number {
   return kmem_in_use(cpu) - cpu.mem.read(IN_USE);
 }
 
+/** A new list, without what is signaled. */
 function reserve(cpu: Cpu, num: number): void {
   if (dma_resv_reserve_fences(cpu, RESV, num) !== 0) throw new Error("no memory");
+}
+
+/** The writer has changed the list: tells, and waits for a reader's next step. */
+function changed(cpu: Cpu, readers: number): void {
+  const steps = cpu.mem.loadAcquire(STEPS);
+  cpu.mem.fetchAdd(CHANGES, 1);
+  for (let i = 0; cpu.mem.loadAcquire(STEPS) === steps && cpu.mem.loadAcquire(READERS_DONE) < readers; i++) {
+    if (i < 100) cpu.mem.pause();
+    else nap(cpu, 1);
+    cond_resched(cpu);
+  }
+}
+
+/** A reader is between two steps: three times out of four it lets the writer change the list. */
+function stepped(cpu: Cpu): void {
+  const changes = cpu.mem.loadAcquire(CHANGES);
+  cpu.mem.fetchAdd(STEPS, 1);
+  if (cpu.random32() % 4 !== 0) wait_until(cpu, CHANGES, changes + 1);
 }
 
 /** Until `readers` readers are done. Returns the number of anchors. */
@@ -92,16 +114,15 @@ export function writer(cpu: Cpu, readers: number): number {
     cpu.mem.storeRelease(ANCHORS + (seq & 1) * 4, anchor);
     cpu.mem.storeRelease(SEQ, seq);
     if (old !== 0) retire(cpu, old);
+    changed(cpu, readers);
     // Each list that follows is shorter in front of the anchor: it moves to the beginning.
     for (const filler of fillers) {
       retire(cpu, filler);
-      linger(cpu, 300);
       dma_resv_lock(cpu, RESV, 0);
       reserve(cpu, 1);
       dma_resv_unlock(cpu, RESV);
+      changed(cpu, readers);
     }
-    linger(cpu, 600);
-    cond_resched(cpu);
   }
   cpu.mem.storeRelease(SEQ, -1);
   retire(cpu, anchor);
@@ -123,23 +144,22 @@ export interface ReaderResult {
   readonly idle: number;
 }
 
-export function reader(cpu: Cpu, _readers: number, ms: number): ReaderResult {
-  return read_all(cpu, ms, walk);
+export function reader(cpu: Cpu, _readers: number, rounds: number): ReaderResult {
+  return read_all(cpu, rounds, walk);
 }
 /** Control: goes on by index, whatever list is there. */
-export function naive_reader(cpu: Cpu, _readers: number, ms: number): ReaderResult {
-  return read_all(cpu, ms, naive_walk);
+export function naive_reader(cpu: Cpu, _readers: number, rounds: number): ReaderResult {
+  return read_all(cpu, rounds, naive_walk);
 }
 
 /** Walks for the anchor; returns restarts, or -1 - restarts when it was not seen. */
 type Walk = (cpu: Cpu, anchor: number) => number;
 
-function read_all(cpu: Cpu, ms: number, walker: Walk): ReaderResult {
+function read_all(cpu: Cpu, rounds: number, walker: Walk): ReaderResult {
   wait_until(cpu, SEQ, 1);
   const result = { steady: 0, missed: 0, restarts: 0, idle: 0 };
-  const end = cpu.now() + ms;
   const out = stack_push(cpu, 8);
-  while (cpu.now() < end) {
+  for (let i = 0; i < rounds; i++) {
     const seq = cpu.mem.loadAcquire(SEQ);
     const anchor = cpu.mem.loadAcquire(ANCHORS + (seq & 1) * 4);
     const found = walker(cpu, anchor);
@@ -171,7 +191,7 @@ function walk(cpu: Cpu, anchor: number): number {
       restarts++;
     }
     if (fence === anchor) seen = true;
-    linger(cpu, 100);
+    stepped(cpu);
     fence = dma_resv_iter_next_unlocked(cpu, cursor);
   }
   dma_resv_iter_end(cpu, cursor);
@@ -191,7 +211,7 @@ function naive_walk(cpu: Cpu, anchor: number): number {
     }
     rcu_read_unlock(cpu);
     if (!more) return seen ? 0 : -1;
-    linger(cpu, 100);
+    stepped(cpu);
   }
 }
 

@@ -2,8 +2,9 @@
 import { expect, test } from "vitest";
 import { bio_alloc_cache_destroy } from "@ringside/core/block/bio";
 import { bdev_get_queue, disk_part0 } from "@ringside/core/block/disk";
+import { bdev_open } from "@ringside/core/block/fops";
 import { blk_finish_plug, blk_start_plug_nr_ios } from "@ringside/core/block/plug";
-import { HCTX_TYPE_DEFAULT, queue_hctx } from "@ringside/core/block/queue";
+import { HCTX_TYPE_DEFAULT, HCTX_TYPE_POLL, queue_hctx } from "@ringside/core/block/queue";
 import { type HctxPtr, hctx_tags } from "@ringside/core/block/request";
 import {
   BLK_STS_IOERR,
@@ -14,8 +15,10 @@ import {
   BLK_STS_TARGET,
   BLK_STS_TRANSPORT,
 } from "@ringside/core/block/status";
+import { blk_mq_poll } from "@ringside/core/block/submit";
 import { blk_mq_tags_busy } from "@ringside/core/block/tags";
-import { EINVAL, EIOCBQUEUED, ENODEV, ENOMEM } from "@ringside/core/debug/errno";
+import { EINVAL, EIOCBQUEUED, ENODEV, ENOMEM, ENXIO } from "@ringside/core/debug/errno";
+import { symbol_call } from "@ringside/core/debug/image";
 import {
   FAULT_CREATE_TOKEN,
   FAULT_DMA_MAP,
@@ -27,10 +30,15 @@ import {
   fault_disarm,
   fault_hits,
 } from "@ringside/core/debug/fault-inject";
-import { dma_buf_counters, dma_buf_put, dma_buf_resv, type DmaBufPtr } from "@ringside/core/dma/buf";
+import {
+  dma_buf_counters,
+  dma_buf_invalidate_mappings,
+  dma_buf_put,
+  dma_buf_resv,
+  type DmaBufPtr,
+} from "@ringside/core/dma/buf";
 import { udmabuf_create } from "@ringside/core/dma/exporters/udmabuf";
 import { DMA_BIDIRECTIONAL, dma_counters } from "@ringside/core/dma/mapping";
-import { dma_buf_invalidate_mappings } from "@ringside/core/dma/buf";
 import { dma_resv_lock, dma_resv_unlock } from "@ringside/core/dma/resv";
 import {
   io_dmabuf_create_map,
@@ -42,21 +50,23 @@ import {
   type IoDmabufMapPtr,
   type IoDmabufTokenPtr,
 } from "@ringside/core/dma/token";
-import { O_RDWR } from "@ringside/core/fs/file";
+import { file_op, FOP_READ_ITER, O_RDWR } from "@ringside/core/fs/file";
+import { ITER_DEST } from "@ringside/core/fs/iov-iter";
 import { IOCB_HIPRI } from "@ringside/core/fs/kiocb";
 import { __get_free_pages, nr_free_pages } from "@ringside/core/mm/page-alloc";
 import { GFP_KERNEL, kmem_in_use, kzalloc } from "@ringside/core/mm/slab";
 import { rcu_barrier } from "@ringside/core/rcu/rcu";
 import { flush_workqueue, system_wq } from "@ringside/core/sched/workqueue";
 import { dmesg } from "@ringside/core/testing/solo";
+import { NvmeController } from "../controller/controller.ts";
 import { NVME_LOG_SMART } from "../spec/opcodes.ts";
 import { DriverMachine } from "../testing/driver-machine.ts";
 import { nvme_get_log } from "./admin.ts";
 import { nvme_error_status } from "./complete.ts";
 import { dev_queue, nvme_dev, nvme_disk } from "./dev.ts";
 import { nvme_dmabuf_map_nr_entries } from "./dmabuf-map.ts";
-import { nvme_probe } from "./probe.ts";
-import { nvme_cqe_pending } from "./queue.ts";
+import { nvme_probe, nvme_remove } from "./probe.ts";
+import { nvme_cqe_pending, nvmeq_cq_head, nvmeq_cqes } from "./queue.ts";
 
 const BUFFER_ORDER = 9;
 
@@ -85,6 +95,15 @@ function make_token(m: DriverMachine, dmabuf: DmaBufPtr): IoDmabufTokenPtr {
   return token;
 }
 
+/** Drops the map and has the exporter invalidate it; it is gone afterwards. */
+function invalidate(m: DriverMachine, dmabuf: DmaBufPtr, map: IoDmabufMapPtr): void {
+  io_dmabuf_map_drop(m.cpu, map);
+  dma_resv_lock(m.cpu, dma_buf_resv(m.cpu, dmabuf), 0);
+  dma_buf_invalidate_mappings(m.cpu, dmabuf);
+  dma_resv_unlock(m.cpu, dma_buf_resv(m.cpu, dmabuf));
+  quiesce(m);
+}
+
 /** Drops everything that waits for grace periods and workers. */
 function quiesce(m: DriverMachine): void {
   for (let round = 0; round < 4; round++) {
@@ -97,15 +116,17 @@ for (const iommu of ["passthrough", "strict", "lazy"] as const) {
   test(`probe and removal leave nothing behind (${iommu})`, () => {
     const m = new DriverMachine({ iommu, cpus: 3 });
     const slabs = kmem_in_use(m.cpu);
-    const pages = nr_free_pages(m.cpu);
-    for (let round = 0; round < 2; round++) {
+    const pages: number[] = [];
+    for (let round = 0; round < 3; round++) {
       expect(m.probe()).toBe(0);
       expect(m.open()).toBeGreaterThan(2);
       m.remove();
       bio_alloc_cache_destroy(m.cpu);
       expect(kmem_in_use(m.cpu)).toEqual(slabs);
-      expect(nr_free_pages(m.cpu)).toBe(pages);
+      pages.push(nr_free_pages(m.cpu));
     }
+    // The first round leaves empty slabs to the allocator.
+    expect(pages[2]).toBe(pages[0]);
     expect(dmesg(m.cpu)).toEqual([]);
   });
 }
@@ -148,15 +169,10 @@ test("a plugged batch completes in full, and rings wrap many times", () => {
 test("a queue filled to its last tag loses nothing", () => {
   const m = DriverMachine.started();
   const memory = buffer(m, 3);
-  let done = 0;
   for (let i = 0; i < 1023; i++) m.read(512 * i, { bvecs: [[memory, 512]] });
   expect(busy(m)).toBe(1023);
-  while (done < 1023) {
-    m.settle();
-    done += m.completions().length;
-    if (m.completions().length === 0 && busy(m) === 0) break;
-  }
-  expect([done, busy(m)]).toEqual([1023, 0]);
+  m.settle();
+  expect([m.completions().length, busy(m)]).toEqual([1023, 0]);
 });
 
 test("flush reaches the device", () => {
@@ -182,7 +198,8 @@ test("polled queues complete without interrupts; ordinary I/O still has them", (
   m.settle();
   expect(m.completions()).toEqual([]);
   expect(nvme_cqe_pending(m.cpu, dev_queue(m.cpu, nvme_dev(m.cpu), 2))).toBe(true);
-  expect(m.read(0, { bvecs: [[memory, 512]] }, IOCB_HIPRI, true)).toBe(512);
+  const q = bdev_get_queue(m.cpu, disk_part0(nvme_disk(m.cpu)));
+  expect(blk_mq_poll(m.cpu, queue_hctx(m.cpu, q, HCTX_TYPE_POLL, 0) as HctxPtr)).toBe(1);
   expect(m.completions()).toEqual([4096]);
   expect(m.read(0, { bvecs: [[memory, 512]] })).toBe(-EIOCBQUEUED);
   m.settle();
@@ -274,32 +291,35 @@ test("a token that cannot be made is an errno, without leaks; one without its op
 test("a map that fails half-way is undone, whichever step fails", () => {
   const m = DriverMachine.started({ iommu: "strict" });
   const { cpu } = m;
-  const dmabuf = udmabuf_create(cpu, buffer(m, 5), 1 << 20);
+  const memory = buffer(m, 5);
+  const before = kmem_in_use(cpu);
+  const dmabuf = udmabuf_create(cpu, memory, 1 << 20);
   const token = make_token(m, dmabuf);
-  quiesce(m);
+  // A first generation, since what it leaves to the reservation object stays.
+  invalidate(m, dmabuf, io_dmabuf_create_map(cpu, token));
   const slabs = kmem_in_use(cpu);
   const counts = dma_counters(cpu);
   for (const fault of [FAULT_SLAB, FAULT_PAGES, FAULT_DMA_MAP]) {
-    for (let after = 0; after < 12; after++) {
-      fault_arm(cpu, fault, { after });
+    let failed = 0;
+    for (let struck = true; struck; failed++) {
+      fault_arm(cpu, fault, { after: failed });
       const map = io_dmabuf_create_map(cpu, token);
-      const struck = fault_hits(cpu, fault) > 0;
+      struck = fault_hits(cpu, fault) > 0;
       fault_disarm(cpu, fault);
-      if (!struck) {
-        io_dmabuf_map_drop(cpu, map);
-        dma_resv_lock(cpu, dma_buf_resv(cpu, dmabuf), 0);
-        dma_buf_invalidate_mappings(cpu, dmabuf);
-        dma_resv_unlock(cpu, dma_buf_resv(cpu, dmabuf));
-        quiesce(m);
-        break;
-      }
-      expect(map).toBe(-ENOMEM);
+      if (struck) expect(map).toBe(-ENOMEM);
+      else invalidate(m, dmabuf, map);
       quiesce(m);
-      expect(kmem_in_use(cpu)).toEqual(slabs);
+      // The reservation object may have got by with a shorter list.
+      expect(kmem_in_use(cpu)).toBeLessThanOrEqual(slabs);
     }
+    expect(failed).toBeLessThan(20);
   }
   const after = dma_counters(cpu);
   expect(after.maps - counts.maps).toBe(after.unmaps - counts.unmaps);
+  io_dmabuf_token_release(cpu, token);
+  dma_buf_put(cpu, dmabuf);
+  quiesce(m);
+  expect(kmem_in_use(cpu)).toBe(before);
 });
 
 test("no PRP list, or no mapping: the request waits and then goes through", () => {
@@ -330,7 +350,7 @@ test("a completion of an earlier generation, or for no tag, is reported and igno
   while (m.controller.step());
   // The entry is there, the interrupt not taken: spoil its command id, then put the right one behind it.
   const nvmeq = dev_queue(cpu, nvme_dev(cpu), 1);
-  const cqes = cpu.mem.read(nvmeq + 20);
+  const cqes = nvmeq_cqes(cpu, nvmeq);
   const dw3 = cpu.mem.read(cqes + 12);
   cpu.mem.write(cqes + 12, dw3 ^ 0x1000);
   cpu.mem.write(cqes + 16 + 12, (dw3 & ~0xffff) | 0x0fff);
@@ -342,29 +362,38 @@ test("a completion of an earlier generation, or for no tag, is reported and igno
   expect(log).toMatch(/invalid id 4095 completed on queue 1/);
 });
 
+/** The device's next `failures` I/O completions carry `status`. */
+function fail_completions(m: DriverMachine, status: number, failures: number): void {
+  const nvmeq = dev_queue(m.cpu, nvme_dev(m.cpu), 1);
+  const step = NvmeController.prototype.step.bind(m.controller);
+  let left = failures;
+  let spoiled = -1;
+  m.controller.step = (audit) => {
+    const worked = step(audit);
+    const head = nvmeq_cq_head(m.cpu, nvmeq);
+    if (left > 0 && head !== spoiled && nvme_cqe_pending(m.cpu, nvmeq)) {
+      const dw3 = nvmeq_cqes(m.cpu, nvmeq) + 16 * head + 12;
+      m.cpu.mem.write(dw3, m.cpu.mem.read(dw3) | (status << 17));
+      spoiled = head;
+      left--;
+    }
+    return worked;
+  };
+}
+
 test("a command that fails without DNR is tried again, five times; with DNR at once an error", () => {
   const m = DriverMachine.started({ iommu: "strict" });
-  const { cpu } = m;
   const memory = buffer(m, 3);
-  const nvmeq = dev_queue(cpu, nvme_dev(cpu), 1);
-  const cqes = cpu.mem.read(nvmeq + 20);
   const INTERNAL = 0x006;
   for (const [status, failures, result] of [
     [INTERNAL, 5, 512],
-    [INTERNAL | 0x4000, 1, -5],
     [INTERNAL, 6, -5],
+    [INTERNAL | 0x4000, 1, -5],
     [0x281 | 0x4000, 1, -61],
+    [INTERNAL, 1, 512],
   ] as const) {
-    m.read(0, { bvecs: [[memory, 512]] });
-    for (let i = 0; i < failures; i++) {
-      while (m.controller.step());
-      const at = cqes + 16 * cpu.mem.read(nvmeq + 260) + 12;
-      cpu.mem.write(at, cpu.mem.read(at) | (status << 17));
-      m.settle();
-      quiesce(m);
-    }
-    m.settle();
-    expect(m.completions()).toEqual([result]);
+    fail_completions(m, status, failures);
+    expect(m.read(0, { bvecs: [[memory, 512]] }, 0, true)).toBe(result);
     expect(busy(m)).toBe(0);
   }
 });
@@ -427,12 +456,19 @@ test("memory that runs out anywhere during probe is -ENOMEM, and nothing leaks",
 
 test("after removal an open file gets -ENODEV, and its close frees the rest", () => {
   const m = new DriverMachine();
-  const slabs = kmem_in_use(m.cpu);
+  const before = kmem_in_use(m.cpu);
   m.probe();
-  m.open(O_RDWR);
-  const fd_file = m.file;
-  expect(fd_file).not.toBe(0);
+  m.open();
+  const held = kmem_in_use(m.cpu);
+  const kiocb = m.kiocb(0);
+  const iter = m.iter(ITER_DEST, { bvecs: [[__get_free_pages(m.cpu, GFP_KERNEL, 0), 512]] });
+  const extra = kmem_in_use(m.cpu) - held;
+  nvme_remove(m.cpu);
+  expect(bdev_open(m.cpu, nvme_disk(m.cpu), O_RDWR)).toBe(-ENXIO);
+  expect(symbol_call(m.cpu, file_op(m.cpu, m.file, FOP_READ_ITER), kiocb, iter)).toBe(-EIOCBQUEUED);
+  expect(m.completions()).toEqual([-ENODEV]);
   m.remove();
   bio_alloc_cache_destroy(m.cpu);
-  expect(kmem_in_use(m.cpu)).toEqual(slabs);
+  expect(kmem_in_use(m.cpu)).toBe(before + extra);
+  expect(dmesg(m.cpu)).toEqual([]);
 });

@@ -37,8 +37,8 @@ import { NvmeController } from "../controller/controller.ts";
 import { nvme_disk } from "../driver/dev.ts";
 import { nvme_probe, nvme_remove } from "../driver/probe.ts";
 
-const COMPLETIONS = kernel_static("driver_machine_completions", 4096);
-const MAX_COMPLETIONS = 1000;
+const COMPLETIONS = kernel_static("driver_machine_completions", 8192);
+const MAX_COMPLETIONS = 2000;
 const DONE = kernel_symbol(note_completion);
 function note_completion(cpu: Cpu, _kiocb: KiocbPtr, res: number): void {
   const n = cpu.mem.read(COMPLETIONS) + 1;

@@ -10,7 +10,6 @@
  *
  * Where C returns a pointer through an argument, these return the pointer, or -errno.
  */
-import { EFAULT } from "@ringside/core/debug/errno";
 import { close_fd } from "@ringside/core/fs/fdtable";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import type { CqePtr } from "../abi/cqe.ts";
@@ -86,18 +85,18 @@ export function io_uring_queue_init_params(
   params: ParamsPtr,
 ): number {
   const fd = io_uring_setup(cpu, entries, params);
-  return fd < 0 ? fd : io_uring_queue_mmap(cpu, fd, params, ring);
+  if (fd < 0) return fd;
+  const ret = io_uring_queue_mmap(cpu, fd, params, ring);
+  if (ret !== 0) close_fd(cpu, fd);
+  return ret;
 }
 
-/** Fills `ring` in for the descriptor of a ring. Closes it on error. */
-function io_uring_queue_mmap(cpu: Cpu, fd: number, params: ParamsPtr, ring: IoUring): number {
+/** Fills `ring` in for a ring that exists, from the params that its setup filled in. 0 or -errno. */
+export function io_uring_queue_mmap(cpu: Cpu, fd: number, params: ParamsPtr, ring: IoUring): number {
   const mem = cpu.mem;
   const rings = io_uring_mmap(cpu, fd, IORING_OFF_SQ_RING);
+  if (rings < 0) return rings;
   const sqes = io_uring_mmap(cpu, fd, IORING_OFF_SQES);
-  if (rings < 0 || sqes < 0) {
-    close_fd(cpu, fd);
-    return rings < 0 ? rings : -EFAULT;
-  }
   const sq = params + PARAMS_SQ_OFF;
   const cq = params + PARAMS_CQ_OFF;
   ring.ring_fd = fd;

@@ -94,6 +94,8 @@ export const REQ_F_NOWAIT = 1 << 9;
 export const REQ_F_REISSUE = 1 << 10;
 /** On the iopoll_list. */
 export const REQ_F_IOPOLL = 1 << 11;
+/** sqe.off is negative. */
+export const REQ_F_BAD_POS = 1 << 15;
 // What cleaning up has to drop:
 export const REQ_F_HAS_FILE = 1 << 12;
 export const REQ_F_BUF_NODE = 1 << 13;

@@ -53,9 +53,9 @@ export function destroy_buffer(cpu: Cpu): { written: number; moves: number } {
   return { written, moves: evictions + moves };
 }
 
-/** Adds 1 to a word of its own, somewhere in the buffer. */
-function write_once(cpu: Cpu, i: number): void {
-  const word = vram_user_page(cpu, buffer(cpu), i % PAGES) + cpu.id * 128;
+/** Adds 1 to this CPU's word of a page. */
+function add_one(cpu: Cpu, page: number): void {
+  const word = page + cpu.id * 128;
   const count = cpu.mem.loadAcquire(word);
   linger(cpu, 16);
   cpu.mem.storeRelease(word, count + 1);
@@ -66,18 +66,21 @@ export function writer(cpu: Cpu, _moves: number, movers: number): number {
   let i = 0;
   for (; cpu.mem.loadAcquire(FINISHED) < movers; i++) {
     vram_user_begin(cpu, buffer(cpu));
-    write_once(cpu, i);
+    add_one(cpu, vram_user_page(cpu, buffer(cpu), i % PAGES));
     vram_user_end(cpu, buffer(cpu));
     cond_resched(cpu);
   }
   return i;
 }
 
-/** Control: does not say when it is inside. */
+/** Control: uses the address after the section. */
 export function careless_writer(cpu: Cpu, _moves: number, movers: number): number {
   let i = 0;
   for (; cpu.mem.loadAcquire(FINISHED) < movers; i++) {
-    write_once(cpu, i);
+    vram_user_begin(cpu, buffer(cpu));
+    const page = vram_user_page(cpu, buffer(cpu), i % PAGES);
+    vram_user_end(cpu, buffer(cpu));
+    add_one(cpu, page);
     cond_resched(cpu);
   }
   return i;
@@ -121,7 +124,7 @@ export function mover(cpu: Cpu, moves: number): void {
   cpu.mem.fetchAdd(FINISHED, 1);
 }
 
-/** Pipelined moves only, as fast as they go. */
+/** Pipelined moves within VRAM only, as fast as they go. */
 export function async_mover(cpu: Cpu, moves: number): void {
   for (let i = 0; i < moves; i++) {
     // VRAM may be full of placements that wait for their turn.
