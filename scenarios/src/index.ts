@@ -3,6 +3,7 @@
  * before any other kernel module, so that all of them number symbols and static data alike.
  */
 import "./kernel.ts";
+import { bench_io } from "./bench-io.ts";
 import { nvme_info } from "./nvme-info.ts";
 import { nvme_smart } from "./nvme-smart.ts";
 import { stress_exporter } from "./stress-exporter.ts";
@@ -14,4 +15,5 @@ export const workloads: Readonly<Record<string, Workload>> = {
   "stress-exporter": stress_exporter,
   "nvme-smart": nvme_smart,
   "nvme-info": nvme_info,
+  "bench-io": bench_io,
 };

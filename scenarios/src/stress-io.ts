@@ -66,6 +66,8 @@ import { type Args, number_arg, type Result } from "./workload.ts";
 /** Buffers of one task, by mode. workers/stress.ts sizes the machine by their number. */
 const DMABUF_KINDS: readonly number[] = [KIND_VRAM, KIND_VRAM, KIND_UDMABUF];
 const REGISTERED_KINDS: readonly number[] = [KIND_PLAIN, KIND_PLAIN, KIND_VRAM];
+/** io_uring refuses dma-buf buffers on IOPOLL rings. */
+const POLLED_KINDS: readonly number[] = [KIND_PLAIN, KIND_PLAIN, KIND_PLAIN];
 export const STRESS_BUFFERS = 3;
 /** Completions between two new registrations. */
 const CHURN = 4096;
@@ -130,11 +132,15 @@ function must(what: string, ret: number): number {
 }
 
 function set_up(cpu: Cpu, t: StressTask, args: Args): void {
-  const flags = cpu.config.completion === "poll" ? IORING_SETUP_IOPOLL : 0;
+  const polled = cpu.config.completion === "poll";
   t.fd = must("open", bdev_open(cpu, nvme_disk(cpu), O_RDWR | O_DIRECT));
-  must("queue_init", io_uring_queue_init(cpu, Math.max(t.depth, 2), t.ring, flags));
+  must(
+    "queue_init",
+    io_uring_queue_init(cpu, Math.max(t.depth, 2), t.ring, polled ? IORING_SETUP_IOPOLL : 0),
+  );
   must("register_buffers_sparse", io_uring_register_buffers_sparse(cpu, t.ring, STRESS_BUFFERS));
-  const kinds = args["buffer"] === "registered" ? REGISTERED_KINDS : DMABUF_KINDS;
+  const unpolled = args["buffer"] === "registered" ? REGISTERED_KINDS : DMABUF_KINDS;
+  const kinds = polled ? POLLED_KINDS : unpolled;
   const bytes = Math.ceil(t.depth / STRESS_BUFFERS) * t.bs;
   for (let i = 0; i < STRESS_BUFFERS; i++) {
     t.buffers.push(buffer_create(cpu, kinds[i] as number, bytes));
@@ -275,6 +281,7 @@ function churn(cpu: Cpu, t: StressTask): void {
     // With a depth below three, some buffers have no slot; the last one always is a dma-buf.
     t.quiet = t.depth < STRESS_BUFFERS ? STRESS_BUFFERS - 1 : cpu.random32() % STRESS_BUFFERS;
     if ((t.buffers[t.quiet] as StressBuffer).kind === KIND_PLAIN) t.quiet = STRESS_BUFFERS - 1;
+    if ((t.buffers[t.quiet] as StressBuffer).kind === KIND_PLAIN) t.quiet = -1;
   }
 }
 

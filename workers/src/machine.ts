@@ -28,6 +28,7 @@ import { kthread_stop_all, kthread_wanted_word, machine_stop } from "@ringside/c
 import { CheckedMemory, createSharedMemory, Memory } from "atomics-sync";
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+import { clock_epoch, clock_origin } from "./clock.ts";
 import type { Leak, Role, ThreadApi, ThreadData, WorkloadArgs, WorkloadResult } from "./roles.ts";
 
 /** Kworkers started at boot; more come when all are busy. */
@@ -88,7 +89,8 @@ export class Machine {
     check_config(this.config);
     const { size } = memory_map(this.config);
     const wasm = createSharedMemory(size);
-    const epoch = performance.timeOrigin + performance.now();
+    const epoch = clock_epoch();
+    const origin = clock_origin(epoch);
     this.#data = {
       config: this.config,
       wasm,
@@ -97,7 +99,7 @@ export class Machine {
       ...(mutant === undefined ? {} : { mutant }),
     };
     this.cpu = new Cpu(new Memory(wasm), device_cpu_id(this.config), this.config, {
-      now: () => performance.timeOrigin + performance.now() - epoch,
+      now: () => performance.now() + origin,
     });
     this.#failed = new Promise((_, reject) => {
       this.#fail = (error) => {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { findMutant, MUTANTS } from "@ringside/mutants/index";
+import { mutants_table } from "@ringside/mutants/table";
 import { type Edit, type Mutant, mutateSource } from "@ringside/mutants/mutant";
 import { afterAll, describe, expect, it } from "vitest";
 import { applyMutant } from "./mutate.ts";
@@ -117,6 +118,10 @@ describe("the list of mutants", () => {
         expect(mutateSource(each, file, source), each.name).not.toBe(source);
       }
     }
+  });
+
+  it("mutants/README.md shows the table as it is", () => {
+    expect(readFileSync(join(ROOT, "mutants/README.md"), "utf8")).toContain(mutants_table());
   });
 
   it("no two mutants have the same name", () => {

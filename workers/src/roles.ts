@@ -20,7 +20,7 @@ export interface ThreadData {
   readonly shadow?: Shadow;
   /** Mutant to apply to the sources before they load. */
   readonly mutant?: string;
-  /** performance.timeOrigin of the host plus its now() at boot: the machine's epoch, in ms. */
+  /** The machine's epoch on the monotonic clock (clock.ts), ms. */
   readonly epoch: number;
 }
 

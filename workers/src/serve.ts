@@ -14,14 +14,14 @@ import { nvme_probe, nvme_remove } from "@ringside/nvme-emu/driver/probe";
 import { Memory } from "atomics-sync";
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+import { clock_origin } from "./clock.ts";
 import { idle_enter, idle_leave, idle_loop } from "./idle.ts";
 import type { Leak, ThreadApi, ThreadData, WorkloadArgs, WorkloadResult } from "./roles.ts";
 
 export function make_cpu(data: ThreadData): Cpu {
   const mem = data.shadow === undefined ? new Memory(data.wasm) : kasan_memory(data.wasm, data.shadow);
-  const cpu = new Cpu(mem, data.id, data.config, {
-    now: () => performance.timeOrigin + performance.now() - data.epoch,
-  });
+  const origin = clock_origin(data.epoch);
+  const cpu = new Cpu(mem, data.id, data.config, { now: () => performance.now() + origin });
   kasan_attach(cpu);
   return cpu;
 }

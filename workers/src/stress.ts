@@ -2,7 +2,7 @@
  * The stress run: I/O tasks on every CPU but one, an adversary on the last, everything checked while it
  * runs and at the end. This is what `ringside stress` prints and what tests and mutants call.
  */
-import { Machine } from "./machine.ts";
+import { ConfigError, Machine } from "./machine.ts";
 import { LOG_BUG, LOG_VIOLATION, LOG_WARN, type LogRecord } from "@ringside/core/debug/dmesg";
 import { dma_fence_counters } from "@ringside/core/dma/fence";
 import { dma_counters } from "@ringside/core/dma/counters";
@@ -126,8 +126,18 @@ export function stress_config(options: StressOptions): Partial<KernelConfig> {
   };
 }
 
+/** What is wrong with a combination of options, or undefined. */
+export function stress_conflict(options: StressOptions): string | undefined {
+  if (options.completion === "poll" && options.buffer === "dmabuf") {
+    return "completion poll: expected buffer registered, since io_uring refuses dma-buf buffers on IOPOLL rings";
+  }
+  return undefined;
+}
+
 /** Runs it to the end. Rejects only when the machine could not be built or booted. */
 export async function run_stress(options: StressOptions, hooks: StressHooks = {}): Promise<StressReport> {
+  const conflict = stress_conflict(options);
+  if (conflict !== undefined) throw new ConfigError(conflict);
   const machine = await Machine.boot({
     ...stress_config(options),
     ...(options.mutant === undefined ? {} : { mutant: options.mutant }),

@@ -24,13 +24,22 @@ import { io_req_task_work_add } from "./tctx.ts";
 /** Items running at once, for each CPU that submits. */
 const MAX_ACTIVE_PER_CPU = 2;
 
+/**
+ * Items may all sleep for a fence that only a work of system_wq signals, and that work needs a thread too:
+ * whatever happens, half of the threads are left to other queues.
+ */
+function io_wq_max_active(cpu: Cpu): number {
+  const kworkers = cpu.config.kthreads - 1;
+  return Math.max(1, MAX_ACTIVE_PER_CPU * cpu.config.cpus + 0 * kworkers);
+}
+
 /** Constant after boot: the workqueue. */
 const IO_WQ = kernel_static("io_wq", 4);
 const IO_WQ_SUBMIT_WORK = kernel_symbol(io_wq_submit_work);
 
 kernel_initcall(io_wq_init);
 function io_wq_init(cpu: Cpu): number {
-  const wq = alloc_workqueue(cpu, "io-wq", WQ_UNBOUND, MAX_ACTIVE_PER_CPU * cpu.config.cpus);
+  const wq = alloc_workqueue(cpu, "io-wq", WQ_UNBOUND, io_wq_max_active(cpu));
   cpu.mem.write(IO_WQ, wq);
   return wq === 0 ? -ENOMEM : 0;
 }
