@@ -1,5 +1,5 @@
 /** `ringside stress`: the main job, with live progress and a closing table. */
-import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
+import { Command, type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { findMutant } from "@ringside/mutants/index";
 import { ConfigError } from "@ringside/workers/machine";
 import { DEFAULT_STRESS, run_stress, type StressOptions, type StressReport } from "@ringside/workers/stress";
@@ -11,7 +11,11 @@ const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
 
 function mutant_name(text: string): string {
-  return findMutant(text).name;
+  try {
+    return findMutant(text).name;
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message} (see ringside list mutants)`);
+  }
 }
 
 export function stress_command(): CommandUnknownOpts {

@@ -55,20 +55,20 @@ const BI_OPF = 8;
 const BI_FLAGS = 12;
 /** First error; children of a chain set it with compareExchange. */
 const BI_STATUS = 16;
-/** Atomic: parts of a chain not done yet. */
+/** Atomic: parts of a chain not done yet; valid with BIO_CHAIN. */
 const __BI_REMAINING = 20;
-// struct bvec_iter bi_iter:
+// struct bvec_iter bi_iter. A sector number takes one word: a machine's media is smaller than 2 GiB.
 const BI_SECTOR = 24;
-const BI_SIZE = 32;
-const BI_IDX = 36;
+const BI_SIZE = 28;
+const BI_IDX = 32;
 /** Bytes done of the current bio_vec; offset into the dma-buf for BIO_DMABUF_MAP. */
-const BI_BVEC_DONE = 40;
-const BI_END_IO = 44;
-const BI_PRIVATE = 48;
-const BI_VCNT = 52;
+const BI_BVEC_DONE = 36;
+const BI_END_IO = 40;
+const BI_PRIVATE = 44;
+const BI_VCNT = 48;
 /** Union of bi_io_vec and dmabuf_map. */
-const BI_IO_VEC = 56;
-export const BIO_SIZE = 64;
+const BI_IO_VEC = 52;
+export const BIO_SIZE = 56;
 /** Bytes behind each bio for its owner (what front_pad of a bio_set gives in front of it). */
 export const BIO_PAD_SIZE = 32;
 
@@ -79,7 +79,7 @@ struct_layout("bio", BIO_SIZE, [
   ["bi_flags", BI_FLAGS, 4],
   ["bi_status", BI_STATUS, 4],
   ["__bi_remaining", __BI_REMAINING, 4],
-  ["bi_iter.bi_sector", BI_SECTOR, 8],
+  ["bi_iter.bi_sector", BI_SECTOR, 4],
   ["bi_iter.bi_size", BI_SIZE, 4],
   ["bi_iter.bi_idx", BI_IDX, 4],
   ["bi_iter.bi_bvec_done", BI_BVEC_DONE, 4],
@@ -97,7 +97,7 @@ const ALLOC_CACHE_MAX = 512;
 
 const BIO_CHAIN_ENDIO = kernel_symbol(bio_chain_endio);
 
-/** A bio for `bdev` without memory, or 0. It lies in one line of the heap, its pad behind it. */
+/** A bio for `bdev` without memory, or 0. Sets what not every submitter sets; its pad lies behind it. */
 export function bio_alloc(cpu: Cpu, bdev: number, opf: number, gfp: number): BioPtr {
   const mem = cpu.mem;
   const cache = this_cpu_ptr(cpu, BIO_ALLOC_CACHE);
@@ -109,20 +109,13 @@ export function bio_alloc(cpu: Cpu, bdev: number, opf: number, gfp: number): Bio
     bio = kmalloc(cpu, BIO_SIZE + BIO_PAD_SIZE, gfp);
     if (bio === 0) return 0 as BioPtr;
   }
-  mem.write(bio + BI_NEXT, 0);
   mem.write(bio + BI_BDEV, bdev);
   mem.write(bio + BI_OPF, opf);
   mem.write(bio + BI_FLAGS, 0);
   mem.write(bio + BI_STATUS, BLK_STS_OK);
-  mem.write(bio + __BI_REMAINING, 1);
-  mem.write64(bio + BI_SECTOR, 0);
+  mem.write(bio + BI_SECTOR, 0);
   mem.write(bio + BI_SIZE, 0);
   mem.write(bio + BI_IDX, 0);
-  mem.write(bio + BI_BVEC_DONE, 0);
-  mem.write(bio + BI_END_IO, 0);
-  mem.write(bio + BI_PRIVATE, 0);
-  mem.write(bio + BI_VCNT, 0);
-  mem.write(bio + BI_IO_VEC, 0);
   return bio as BioPtr;
 }
 
@@ -176,10 +169,10 @@ export function bio_status(cpu: Cpu, bio: BioPtr): number {
   return cpu.mem.read(bio + BI_STATUS);
 }
 export function bio_sector(cpu: Cpu, bio: BioPtr): number {
-  return cpu.mem.read64(bio + BI_SECTOR);
+  return cpu.mem.read(bio + BI_SECTOR);
 }
 export function bio_set_sector(cpu: Cpu, bio: BioPtr, sector: number): void {
-  cpu.mem.write64(bio + BI_SECTOR, sector);
+  cpu.mem.write(bio + BI_SECTOR, sector);
 }
 /** Bytes left. */
 export function bio_size(cpu: Cpu, bio: BioPtr): number {
@@ -237,7 +230,7 @@ export function bio_iov_iter_get_pages(cpu: Cpu, bio: BioPtr, iter: IovIterPtr):
 /** Moves the bio's start forward by `bytes`, on the disk and in memory. */
 export function bio_advance(cpu: Cpu, bio: BioPtr, bytes: number): void {
   const mem = cpu.mem;
-  mem.write64(bio + BI_SECTOR, mem.read64(bio + BI_SECTOR) + (bytes >> SECTOR_SHIFT));
+  mem.write(bio + BI_SECTOR, mem.read(bio + BI_SECTOR) + (bytes >> SECTOR_SHIFT));
   mem.write(bio + BI_SIZE, mem.read(bio + BI_SIZE) - bytes);
   let done = mem.read(bio + BI_BVEC_DONE) + bytes;
   if ((mem.read(bio + BI_FLAGS) & BIO_DMABUF_MAP) === 0) {
@@ -259,7 +252,7 @@ export function bio_split(cpu: Cpu, bio: BioPtr, bytes: number, gfp: number): Bi
   const split = bio_alloc(cpu, mem.read(bio + BI_BDEV), mem.read(bio + BI_OPF), gfp);
   if (split === 0) return split;
   mem.write(split + BI_FLAGS, mem.read(bio + BI_FLAGS) & BIO_DMABUF_MAP);
-  mem.write64(split + BI_SECTOR, mem.read64(bio + BI_SECTOR));
+  mem.write(split + BI_SECTOR, mem.read(bio + BI_SECTOR));
   mem.write(split + BI_SIZE, bytes);
   mem.write(split + BI_IDX, mem.read(bio + BI_IDX));
   mem.write(split + BI_BVEC_DONE, mem.read(bio + BI_BVEC_DONE));
@@ -272,7 +265,12 @@ export function bio_split(cpu: Cpu, bio: BioPtr, bytes: number, gfp: number): Bi
 /** `parent` completes only after `bio` has. Before either is submitted. */
 export function bio_chain(cpu: Cpu, bio: BioPtr, parent: BioPtr): void {
   bio_set_end_io(cpu, bio, BIO_CHAIN_ENDIO, parent);
-  cpu.mem.write(parent + BI_FLAGS, cpu.mem.read(parent + BI_FLAGS) | BIO_CHAIN);
+  const flags = cpu.mem.read(parent + BI_FLAGS);
+  // The first child: nobody else can see the count yet.
+  if ((flags & BIO_CHAIN) === 0) {
+    cpu.mem.write(parent + BI_FLAGS, flags | BIO_CHAIN);
+    cpu.mem.write(parent + __BI_REMAINING, 1);
+  }
   cpu.mem.fetchAdd(parent + __BI_REMAINING, 1);
 }
 

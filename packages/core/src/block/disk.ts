@@ -10,6 +10,7 @@
 import type { Ptr } from "atomics-sync";
 import { struct_layout } from "../debug/layout.ts";
 import { read_text, write_text } from "../debug/site.ts";
+import { BUG_ON } from "../debug/warn.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "../mm/slab.ts";
 import { refcount_dec_and_test, refcount_inc, refcount_inc_not_zero, refcount_set } from "../ref/refcount.ts";
 import type { Cpu } from "../sched/cpu.ts";
@@ -22,13 +23,14 @@ export type BlockDevicePtr = Ptr<"block_device">;
 // struct block_device. Constant once the disk is added:
 const BD_QUEUE = 0;
 const BD_DISK = 4;
-const BD_NR_SECTORS = 8;
+/** Bytes of the device: below 2 GiB, so a word holds them, and a sector number too. */
+const BD_SIZE = 8;
 // struct gendisk:
-const PRIVATE_DATA = 16;
-const REFS = 20;
+const PRIVATE_DATA = 12;
+const REFS = 16;
 /** 0, GD_ADDED or GD_DEAD; written by the driver. */
-const STATE = 24;
-const DISK_NAME = 28;
+const STATE = 20;
+const DISK_NAME = 24;
 const DISK_NAME_LEN = 36;
 export const GENDISK_SIZE: number = DISK_NAME + DISK_NAME_LEN;
 
@@ -38,7 +40,7 @@ const GD_DEAD = 2;
 struct_layout("gendisk", GENDISK_SIZE, [
   ["part0.bd_queue", BD_QUEUE, 4],
   ["part0.bd_disk", BD_DISK, 4],
-  ["part0.bd_nr_sectors", BD_NR_SECTORS, 8],
+  ["part0.bd_size", BD_SIZE, 4],
   ["private_data", PRIVATE_DATA, 4],
   ["refs", REFS, 4],
   ["state", STATE, 4],
@@ -59,7 +61,8 @@ export function alloc_disk(cpu: Cpu, q: RequestQueuePtr, name: string, priv: num
 
 /** The disk may be opened. */
 export function device_add_disk(cpu: Cpu, disk: GendiskPtr, nr_sectors: number): void {
-  cpu.mem.write64(disk + BD_NR_SECTORS, nr_sectors);
+  BUG_ON(cpu, nr_sectors * 512 > 0x7fffffff, "disk too large for a 31-bit machine");
+  cpu.mem.write(disk + BD_SIZE, nr_sectors * 512);
   // Pairs with the loadAcquire in disk_try_get: who can open it sees its size.
   cpu.mem.storeRelease(disk + STATE, GD_ADDED);
 }
@@ -102,6 +105,7 @@ export function bdev_get_queue(cpu: Cpu, bdev: BlockDevicePtr): RequestQueuePtr 
 export function bdev_disk(cpu: Cpu, bdev: BlockDevicePtr): GendiskPtr {
   return cpu.mem.read(bdev + BD_DISK) as GendiskPtr;
 }
-export function bdev_nr_sectors(cpu: Cpu, bdev: BlockDevicePtr): number {
-  return cpu.mem.read64(bdev + BD_NR_SECTORS);
+/** bdev_nr_bytes. */
+export function bdev_nr_bytes(cpu: Cpu, bdev: BlockDevicePtr): number {
+  return cpu.mem.read(bdev + BD_SIZE);
 }

@@ -31,10 +31,10 @@ import {
   ki_complete,
   kiocb_file,
   kiocb_flags,
+  kiocb_advance,
   kiocb_pos,
   type KiocbPtr,
   kiocb_private,
-  kiocb_set_pos,
   kiocb_set_private,
 } from "../fs/kiocb.ts";
 import { GFP_NOIO } from "../mm/slab.ts";
@@ -58,7 +58,6 @@ import {
   bio_put,
   bio_set_end_io,
   bio_set_sector,
-  bio_size,
   bio_status,
   REQ_FUA,
   REQ_IDLE,
@@ -73,16 +72,21 @@ import {
 import {
   bdev_disk,
   bdev_get_queue,
-  bdev_nr_sectors,
+  bdev_nr_bytes,
   type BlockDevicePtr,
   disk_part0,
   disk_try_get,
   type GendiskPtr,
   put_disk,
 } from "./disk.ts";
-import { queue_dma_alignment, queue_has_write_cache, queue_logical_block_size } from "./limits.ts";
+import {
+  queue_dma_alignment,
+  queue_has_write_cache,
+  queue_logical_block_size,
+  SECTOR_SHIFT,
+} from "./limits.ts";
 import { blk_flush_plug } from "./plug.ts";
-import { HCTX_TYPE_POLL, queue_mq_op, queue_nr_hctx } from "./queue.ts";
+import { HCTX_TYPE_POLL, queue_mq_op, queue_nr_hctx, type RequestQueuePtr } from "./queue.ts";
 import { BLK_MQ_OPS_CREATE_DMABUF_TOKEN, type HctxPtr } from "./request.ts";
 import { BLK_STS_AGAIN, BLK_STS_OK, blk_status_to_errno } from "./status.ts";
 import { blk_mq_map_queue, blk_mq_poll, submit_bio } from "./submit.ts";
@@ -152,51 +156,62 @@ function blkdev_write_iter(cpu: Cpu, iocb: KiocbPtr, from: IovIterPtr): number {
 function blkdev_rw_iter(cpu: Cpu, iocb: KiocbPtr, iter: IovIterPtr, opf: number, at_end: number): number {
   const count = iov_iter_count(cpu, iter);
   if (count === 0) return 0;
-  if ((kiocb_flags(cpu, iocb) & IOCB_DIRECT) === 0) return -EOPNOTSUPP;
+  const flags = kiocb_flags(cpu, iocb);
+  if ((flags & IOCB_DIRECT) === 0) return -EOPNOTSUPP;
   const bdev = file_bdev(cpu, kiocb_file(cpu, iocb));
-  const left = bdev_nr_sectors(cpu, bdev) * 512 - kiocb_pos(cpu, iocb);
+  const pos = kiocb_pos(cpu, iocb);
+  const left = bdev_nr_bytes(cpu, bdev) - pos;
   if (left <= 0) return at_end;
-  if (count > left) iov_iter_truncate(cpu, iter, left);
-  const result = blkdev_direct_IO(cpu, iocb, iter, bdev, opf);
-  if (count > left) iov_iter_reexpand(cpu, iter, iov_iter_count(cpu, iter) + count - left);
+  if (count <= left) return blkdev_direct_IO(cpu, iocb, iter, bdev, flags, opf, pos | 0, count);
+  iov_iter_truncate(cpu, iter, left);
+  const result = blkdev_direct_IO(cpu, iocb, iter, bdev, flags, opf, pos | 0, left);
+  iov_iter_reexpand(cpu, iter, iov_iter_count(cpu, iter) + count - left);
   return result;
 }
 
-function blkdev_dio_invalid(cpu: Cpu, iocb: KiocbPtr, iter: IovIterPtr, bdev: BlockDevicePtr): boolean {
-  const q = bdev_get_queue(cpu, bdev);
-  const mask = queue_logical_block_size(cpu, q) - 1;
-  if (((kiocb_pos(cpu, iocb) | iov_iter_count(cpu, iter)) & mask) !== 0) return true;
+function blkdev_dio_invalid(
+  cpu: Cpu,
+  q: RequestQueuePtr,
+  iter: IovIterPtr,
+  pos: number,
+  count: number,
+): boolean {
+  if (((pos | count) & (queue_logical_block_size(cpu, q) - 1)) !== 0) return true;
   // The offset of a dma-buf is looked at when the bio is split, as patch 04 does.
   if (iov_iter_is_dmabuf_map(cpu, iter)) return false;
   return (iov_iter_alignment(cpu, iter) & queue_dma_alignment(cpu, q)) !== 0;
 }
 
+/** `pos` and `count` are inside the device, and `flags` those of the kiocb. */
 function blkdev_direct_IO(
   cpu: Cpu,
   iocb: KiocbPtr,
   iter: IovIterPtr,
   bdev: BlockDevicePtr,
+  flags: number,
   op_flags: number,
+  pos: number,
+  count: number,
 ): number {
-  if (blkdev_dio_invalid(cpu, iocb, iter, bdev)) return -EINVAL;
-  const flags = kiocb_flags(cpu, iocb);
   const q = bdev_get_queue(cpu, bdev);
+  if (blkdev_dio_invalid(cpu, q, iter, pos, count)) return -EINVAL;
   let opf = op_flags;
-  if ((flags & IOCB_NOWAIT) !== 0) opf |= REQ_NOWAIT;
-  if ((flags & IOCB_HIPRI) !== 0 && queue_nr_hctx(cpu, q, HCTX_TYPE_POLL) !== 0) opf |= REQ_POLLED;
+  if ((flags & (IOCB_NOWAIT | IOCB_HIPRI)) !== 0) {
+    if ((flags & IOCB_NOWAIT) !== 0) opf |= REQ_NOWAIT;
+    if ((flags & IOCB_HIPRI) !== 0 && queue_nr_hctx(cpu, q, HCTX_TYPE_POLL) !== 0) opf |= REQ_POLLED;
+  }
   const bio = bio_alloc(cpu, bdev, opf, GFP_NOIO);
   if (bio === 0) return -ENOMEM;
-  bio_set_sector(cpu, bio, kiocb_pos(cpu, iocb) / 512);
+  bio_set_sector(cpu, bio, pos >> SECTOR_SHIFT);
   bio_iov_iter_get_pages(cpu, bio, iter);
-  const size = bio_size(cpu, bio);
-  if (is_sync_kiocb(cpu, iocb)) return blkdev_direct_IO_simple(cpu, iocb, iter, bio, size);
+  if (is_sync_kiocb(cpu, iocb)) return blkdev_direct_IO_simple(cpu, iocb, iter, bio, count);
   cpu.mem.write(bio_pad(bio) + DIO_IOCB, iocb);
-  cpu.mem.write(bio_pad(bio) + DIO_SIZE, size);
+  cpu.mem.write(bio_pad(bio) + DIO_SIZE, count);
   bio_set_end_io(cpu, bio, END_IO_ASYNC, 0);
   if ((opf & REQ_POLLED) !== 0) kiocb_set_private(cpu, iocb, blk_mq_map_queue(cpu, q, opf));
   // From here on the kiocb may be complete and gone.
   if (submit_bio(cpu, bio) === BLK_STS_OK) return -EIOCBQUEUED;
-  return would_block(cpu, iter, bio, size);
+  return would_block(cpu, iter, bio, count);
 }
 
 /** The NOWAIT bio was not taken: everything as before. */
@@ -213,7 +228,7 @@ function blkdev_bio_end_io_async(cpu: Cpu, bio: BioPtr): void {
   const status = bio_status(cpu, bio);
   bio_put(cpu, bio);
   if (status === BLK_STS_OK) {
-    kiocb_set_pos(cpu, iocb, kiocb_pos(cpu, iocb) + size);
+    kiocb_advance(cpu, iocb, size);
     ki_complete(cpu, iocb, size);
   } else ki_complete(cpu, iocb, blk_status_to_errno(status));
 }
@@ -230,7 +245,7 @@ function blkdev_direct_IO_simple(
   if (error === -EAGAIN) return would_block(cpu, iter, bio, size);
   bio_put(cpu, bio);
   if (error < 0) return error;
-  kiocb_set_pos(cpu, iocb, kiocb_pos(cpu, iocb) + size);
+  kiocb_advance(cpu, iocb, size);
   return size;
 }
 

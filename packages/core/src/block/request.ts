@@ -51,12 +51,12 @@ const RQ_CMD_FLAGS = 12;
 const RQ_BIO = 16;
 const RQ_NEXT = 20;
 const RQ_SECTOR = 24;
-const RQ_DATA_LEN = 32;
+const RQ_DATA_LEN = 28;
 /** Written by the owner and by whoever completes. */
-const RQ_STATE = 36;
+const RQ_STATE = 32;
 /** Room for the time-out code: when the request expires, and its references. */
-const RQ_DEADLINE = 40;
-const RQ_REF = 44;
+const RQ_DEADLINE = 36;
+const RQ_REF = 40;
 export const REQUEST_SIZE = 48;
 
 export const MQ_RQ_IDLE = 0;
@@ -70,7 +70,7 @@ struct_layout("request", REQUEST_SIZE, [
   ["cmd_flags", RQ_CMD_FLAGS, 4],
   ["bio", RQ_BIO, 4],
   ["rq_next", RQ_NEXT, 4],
-  ["__sector", RQ_SECTOR, 8],
+  ["__sector", RQ_SECTOR, 4],
   ["__data_len", RQ_DATA_LEN, 4],
   ["state", RQ_STATE, 4],
   ["deadline", RQ_DEADLINE, 4],
@@ -183,7 +183,7 @@ export function blk_mq_bio_to_request(cpu: Cpu, rq: RequestPtr, bio: BioPtr): vo
   mem.write(rq + RQ_CMD_FLAGS, bio_opf(cpu, bio));
   mem.write(rq + RQ_BIO, bio);
   mem.write(rq + RQ_NEXT, 0);
-  mem.write64(rq + RQ_SECTOR, bio_sector(cpu, bio));
+  mem.write(rq + RQ_SECTOR, bio_sector(cpu, bio));
   mem.write(rq + RQ_DATA_LEN, bio_size(cpu, bio));
 }
 
@@ -213,7 +213,7 @@ export function rq_is_dmabuf_map(cpu: Cpu, rq: RequestPtr): boolean {
   return bio_is_dmabuf_map(cpu, rq_bio(cpu, rq));
 }
 export function blk_rq_pos(cpu: Cpu, rq: RequestPtr): number {
-  return cpu.mem.read64(rq + RQ_SECTOR);
+  return cpu.mem.read(rq + RQ_SECTOR);
 }
 /** Bytes of data; 0 for a flush. */
 export function blk_rq_bytes(cpu: Cpu, rq: RequestPtr): number {

@@ -18,7 +18,7 @@ const TEXT_MAX = SITE_RECORD_SIZE - TEXT;
 /** Frames of these files are the messenger, not the site; tests of them are sites. */
 const MESSENGER = /\/core\/src\/(?:mm|debug|ref\/refcount)(?!.*\.test\.ts)/;
 /** Functions that speak for their caller. */
-const MESSENGER_FUNCTION = /^might_sleep$/;
+const MESSENGER_FUNCTION = /^(?:might_sleep|\w+_assert_(?:not_)?held)$/;
 /** A bad access is where the memory verb, lock or list was used, not in its own code. */
 const ACCESSOR = /\/(?:atomics-sync\/|core\/src\/(?:debug\/|lock\/spinlock|mm\/list))(?!.*\.test\.ts)/;
 const FRAME = /at (?:(?:new |async )?([\w.$<>[\] ]+) \()?(?:file:\/\/)?(.*?):(\d+):\d+\)?$/;

@@ -30,6 +30,9 @@ struct_layout("kiocb", KIOCB_SIZE, [
   ["private", PRIVATE, 4],
 ]);
 
+/** Positions up to here stay in the low word when they advance: their sum is below 2^32. */
+const MAX_LOW = 0x7fffffff;
+
 /** ki_flags, the values of Linux. */
 export const IOCB_HIPRI: number = 1 << 0;
 export const IOCB_DSYNC: number = 1 << 1;
@@ -66,8 +69,11 @@ export function kiocb_set_flags(cpu: Cpu, kiocb: KiocbPtr, flags: number): void 
 export function kiocb_pos(cpu: Cpu, kiocb: KiocbPtr): number {
   return cpu.mem.read64(kiocb + KI_POS);
 }
-export function kiocb_set_pos(cpu: Cpu, kiocb: KiocbPtr, pos: number): void {
-  cpu.mem.write64(kiocb + KI_POS, pos);
+/** Moves the position `bytes` on. */
+export function kiocb_advance(cpu: Cpu, kiocb: KiocbPtr, bytes: number): void {
+  const low = cpu.mem.read(kiocb + KI_POS);
+  if (low >= 0 && low <= MAX_LOW) cpu.mem.write(kiocb + KI_POS, low + bytes);
+  else cpu.mem.write64(kiocb + KI_POS, cpu.mem.read64(kiocb + KI_POS) + bytes);
 }
 
 /** Written by the submitter, read by iopoll, perhaps on another CPU. */

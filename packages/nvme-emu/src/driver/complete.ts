@@ -185,9 +185,8 @@ function nvme_pci_complete_batch(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatch
 
 /** nvme_unmap_data: a dma-buf request keeps its mapping, an ordinary one ends it. */
 function nvme_unmap_data(cpu: Cpu, nvmeq: NvmeQueuePtr, rq: RequestPtr): void {
-  const bytes = blk_rq_bytes(cpu, rq);
-  if (bytes === 0) return;
-  if (!rq_is_dmabuf_map(cpu, rq)) nvme_unmap_bvec_prps(cpu, NVME_DEVICE, rq, bytes);
+  // A flush has no data, and nothing is mapped.
+  if (!rq_is_dmabuf_map(cpu, rq)) nvme_unmap_bvec_prps(cpu, NVME_DEVICE, rq, blk_rq_bytes(cpu, rq));
   if (iod_nr_descriptors(cpu, iod_of(rq)) !== 0)
     nvme_free_descriptors(cpu, nvmeq_prp_pools(nvmeq), iod_of(rq));
 }

@@ -87,7 +87,7 @@ function nvme_sq_write_cmd(cpu: Cpu, nvmeq: NvmeQueuePtr, rq: RequestPtr): void 
     mem.write(sqe, cid | (op === OP_WRITE ? CMD_WRITE : CMD_READ));
     mem.write(sqe + SQE_PRP1, iod_prp1(cpu, iod));
     mem.write(sqe + SQE_PRP2, iod_prp2(cpu, iod));
-    mem.write64(sqe + SQE_SLBA, blk_rq_pos(cpu, rq) / (1 << shift));
+    mem.write(sqe + SQE_SLBA, blk_rq_pos(cpu, rq) >> shift);
     mem.write(sqe + SQE_CDW12, ((blk_rq_bytes(cpu, rq) >> (SECTOR_SHIFT + shift)) - 1) | fua);
   }
   nvme_sq_advance(cpu, nvmeq);

@@ -219,7 +219,7 @@ test("a completion that comes later is not seen before, and then is", () => {
   // From outside io_uring a completion is task work: it runs at the next entry.
   expect(reap(cpu, b.ring)).toEqual([]);
   expect(io_uring_submit_and_wait(cpu, b.ring, 5)).toBe(0);
-  expect(reap(cpu, b.ring).sort()).toEqual([0, 1, 2, 3, 4].map((i) => [i, 512]));
+  expect(reap(cpu, b.ring).sort((x, y) => x[0] - y[0])).toEqual([0, 1, 2, 3, 4].map((i) => [i, 512]));
   expect(same(b.buffer, cpu.map.media, 2560)).toBe(true);
   finish(b);
 });

@@ -35,8 +35,6 @@ import {
   IOCB_NOWAIT,
   IOCB_WRITE,
   kiocb_flags,
-  kiocb_pos,
-  kiocb_set_pos,
   type KiocbPtr,
 } from "@ringside/core/fs/kiocb";
 import { ITER_DEST, ITER_SOURCE } from "@ringside/core/fs/iov-iter";
@@ -64,7 +62,6 @@ import {
   REQ_ADDR,
   REQ_BUF_INDEX,
   REQ_CTX,
-  REQ_F_BAD_POS,
   REQ_F_NOWAIT,
   REQ_F_REISSUE,
   REQ_FILE,
@@ -72,6 +69,7 @@ import {
   REQ_ITER,
   REQ_LEN,
   REQ_OP_FLAGS,
+  REQ_POS,
   REQ_RES,
   req_set_fail,
   type ReqPtr,
@@ -96,6 +94,7 @@ const TO_BUF_INDEX = REQ_BUF_INDEX;
 const FLAGS = REQ_FLAGS;
 const RES = REQ_RES;
 const ITER = REQ_ITER;
+const POS = REQ_POS;
 const NONBLOCK = IO_URING_F_NONBLOCK;
 const IOPOLL = IORING_SETUP_IOPOLL;
 
@@ -103,8 +102,8 @@ const IO_COMPLETE_RW = kernel_symbol(io_complete_rw);
 
 export function io_prep_rw_fixed(cpu: Cpu, req: ReqPtr, sqe: SqePtr): number {
   const mem = cpu.mem;
-  if (mem.read(sqe + OFF + 4) < 0) mem.write(req + FLAGS, mem.read(req + FLAGS) | REQ_F_BAD_POS);
-  else kiocb_set_pos(cpu, req as number as KiocbPtr, mem.read64(sqe + OFF));
+  mem.write(req + POS, mem.read(sqe + OFF));
+  mem.write(req + POS + 4, mem.read(sqe + OFF + 4));
   mem.write(req + TO_ADDR, mem.read(sqe + ADDR));
   mem.write(req + TO_ADDR + 4, mem.read(sqe + ADDR + 4));
   mem.write(req + TO_LEN, mem.read(sqe + LEN));
@@ -177,7 +176,9 @@ function io_rw_init_file(cpu: Cpu, req: ReqPtr, issue_flags: number, mode: numbe
   const file = mem.read(req + REQ_FILE) as FilePtr;
   if ((file_mode(cpu, file) & mode) === 0) return -EBADF;
   // -1 means the file position: these files have none. Other negative offsets are no offsets.
-  if ((mem.read(req + FLAGS) & REQ_F_BAD_POS) !== 0) return -EINVAL;
+  const pos_high = mem.read(req + POS + 4);
+  if (pos_high < 0) return -EINVAL;
+  const pos = pos_high === 0 ? mem.read(req + POS) >>> 0 : mem.read64(req + POS);
 
   let flags = mode === FMODE_WRITE ? IOCB_WRITE : 0;
   if ((issue_flags & NONBLOCK) !== 0) flags |= IOCB_NOWAIT;
@@ -194,7 +195,7 @@ function io_rw_init_file(cpu: Cpu, req: ReqPtr, issue_flags: number, mode: numbe
   const polled = (mem.read(mem.read(req + REQ_CTX) + CTX_FLAGS) & IOPOLL) !== 0;
   if (polled) flags |= IOCB_HIPRI;
   else if ((flags & IOCB_HIPRI) !== 0) return -EINVAL;
-  init_kiocb(cpu, kiocb, file, kiocb_pos(cpu, kiocb), flags, IO_COMPLETE_RW);
+  init_kiocb(cpu, kiocb, file, pos, flags, IO_COMPLETE_RW);
   if (!polled) return 0;
   const direct = (kiocb_flags(cpu, kiocb) & IOCB_DIRECT) !== 0;
   return direct && file_op(cpu, file, FOP_IOPOLL) !== 0 ? 0 : -EOPNOTSUPP;

@@ -30,7 +30,7 @@ const MAX_ACTIVE_PER_CPU = 2;
  */
 function io_wq_max_active(cpu: Cpu): number {
   const kworkers = cpu.config.kthreads - 1;
-  return Math.max(1, MAX_ACTIVE_PER_CPU * cpu.config.cpus + 0 * kworkers);
+  return Math.max(1, Math.min(MAX_ACTIVE_PER_CPU * cpu.config.cpus, kworkers >> 1));
 }
 
 /** Constant after boot: the workqueue. */

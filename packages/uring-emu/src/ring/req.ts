@@ -9,7 +9,7 @@
  * io-wq worker) until ki_complete; then whoever runs the submitter's task work. Do not touch it in between.
  */
 import { struct_layout } from "@ringside/core/debug/layout";
-import { IOV_ITER_SIZE, IOV_ITER_STATE_SIZE } from "@ringside/core/fs/iov-iter";
+import { IOV_ITER_SIZE } from "@ringside/core/fs/iov-iter";
 import { KIOCB_SIZE } from "@ringside/core/fs/kiocb";
 import { GFP_KERNEL, kfree, kzalloc } from "@ringside/core/mm/slab";
 import { WORK_STRUCT_SIZE } from "@ringside/core/sched/workqueue";
@@ -51,7 +51,8 @@ export const REQ_TW_NEXT = 96;
 /** Entry in the ring's iopoll_list. uring_lock. */
 export const REQ_IOPOLL = 104;
 export const REQ_ITER = 112;
-export const REQ_ITER_STATE = REQ_ITER + IOV_ITER_SIZE;
+/** sqe.off as it came: the kiocb's own position moves with the transfer. */
+export const REQ_POS = 144;
 /** work_struct for io-wq. */
 export const REQ_WORK = 152;
 /** Two requests share no line: different threads may complete them. */
@@ -78,7 +79,7 @@ struct_layout("io_kiocb", REQ_SIZE, [
   ["io_task_work.node", REQ_TW_NEXT, 4],
   ["iopoll_node", REQ_IOPOLL, 8],
   ["iter", REQ_ITER, IOV_ITER_SIZE],
-  ["iter_state", REQ_ITER_STATE, IOV_ITER_STATE_SIZE],
+  ["pos", REQ_POS, 8],
   ["work", REQ_WORK, WORK_STRUCT_SIZE],
 ]);
 
@@ -94,8 +95,6 @@ export const REQ_F_NOWAIT = 1 << 9;
 export const REQ_F_REISSUE = 1 << 10;
 /** On the iopoll_list. */
 export const REQ_F_IOPOLL = 1 << 11;
-/** sqe.off is negative. */
-export const REQ_F_BAD_POS = 1 << 15;
 // What cleaning up has to drop:
 export const REQ_F_HAS_FILE = 1 << 12;
 export const REQ_F_BUF_NODE = 1 << 13;
