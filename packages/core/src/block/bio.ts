@@ -68,9 +68,9 @@ const BI_PRIVATE = 44;
 const BI_VCNT = 48;
 /** Union of bi_io_vec and dmabuf_map. */
 const BI_IO_VEC = 52;
-export const BIO_SIZE = 56;
+const BIO_SIZE = 56;
 /** Bytes behind each bio for its owner (what front_pad of a bio_set gives in front of it). */
-export const BIO_PAD_SIZE = 32;
+const BIO_PAD_SIZE = 32;
 
 struct_layout("bio", BIO_SIZE, [
   ["bi_next", BI_NEXT, 4],
@@ -185,9 +185,6 @@ export function bio_iovec(cpu: Cpu, bio: BioPtr): BioVecPtr {
 export function bio_bvec_done(cpu: Cpu, bio: BioPtr): number {
   return cpu.mem.read(bio + BI_BVEC_DONE);
 }
-export function bio_vcnt(cpu: Cpu, bio: BioPtr): number {
-  return cpu.mem.read(bio + BI_VCNT);
-}
 export function bio_is_dmabuf_map(cpu: Cpu, bio: BioPtr): boolean {
   return (cpu.mem.read(bio + BI_FLAGS) & BIO_DMABUF_MAP) !== 0;
 }
@@ -200,7 +197,7 @@ export function bio_pad(bio: BioPtr): number {
 }
 
 /** The bio's memory is the dma-buf range of `iter`. Everything fits: there is no vector to overflow. */
-export function bio_dmabuf_map_set(cpu: Cpu, bio: BioPtr, iter: IovIterPtr): void {
+function bio_dmabuf_map_set(cpu: Cpu, bio: BioPtr, iter: IovIterPtr): void {
   const mem = cpu.mem;
   mem.write(bio + BI_IO_VEC, iov_iter_pointer(cpu, iter));
   mem.write(bio + BI_VCNT, 0);
@@ -228,7 +225,7 @@ export function bio_iov_iter_get_pages(cpu: Cpu, bio: BioPtr, iter: IovIterPtr):
 }
 
 /** Moves the bio's start forward by `bytes`, on the disk and in memory. */
-export function bio_advance(cpu: Cpu, bio: BioPtr, bytes: number): void {
+function bio_advance(cpu: Cpu, bio: BioPtr, bytes: number): void {
   const mem = cpu.mem;
   mem.write(bio + BI_SECTOR, mem.read(bio + BI_SECTOR) + (bytes >> SECTOR_SHIFT));
   mem.write(bio + BI_SIZE, mem.read(bio + BI_SIZE) - bytes);

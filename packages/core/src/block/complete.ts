@@ -60,7 +60,7 @@ function blk_update_request(cpu: Cpu, rq: RequestPtr, status: number): void {
 }
 
 /** Frees the tag and leaves the queue. */
-export function blk_mq_free_request(cpu: Cpu, rq: RequestPtr): void {
+function blk_mq_free_request(cpu: Cpu, rq: RequestPtr): void {
   const q = rq_queue(cpu, rq);
   const tag = rq_tag(cpu, rq);
   blk_mq_unstart_request(cpu, rq);

@@ -12,7 +12,7 @@ import { struct_layout } from "../debug/layout.ts";
 import { read_text, write_text } from "../debug/site.ts";
 import { BUG_ON } from "../debug/warn.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "../mm/slab.ts";
-import { refcount_dec_and_test, refcount_inc, refcount_inc_not_zero, refcount_set } from "../ref/refcount.ts";
+import { refcount_dec_and_test, refcount_inc_not_zero, refcount_set } from "../ref/refcount.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { blk_mq_destroy_queue, blk_put_queue } from "./blk-mq.ts";
 import type { RequestQueuePtr } from "./queue.ts";
@@ -32,7 +32,7 @@ const REFS = 16;
 const STATE = 20;
 const DISK_NAME = 24;
 const DISK_NAME_LEN = 36;
-export const GENDISK_SIZE: number = DISK_NAME + DISK_NAME_LEN;
+const GENDISK_SIZE: number = DISK_NAME + DISK_NAME_LEN;
 
 const GD_ADDED = 1;
 const GD_DEAD = 2;
@@ -77,10 +77,6 @@ export function del_gendisk(cpu: Cpu, disk: GendiskPtr): void {
 export function disk_try_get(cpu: Cpu, disk: GendiskPtr): boolean {
   if (cpu.mem.loadAcquire(disk + STATE) !== GD_ADDED) return false;
   return refcount_inc_not_zero(cpu, disk + REFS);
-}
-
-export function get_disk(cpu: Cpu, disk: GendiskPtr): void {
-  refcount_inc(cpu, disk + REFS);
 }
 
 /** Drops a reference; the last one frees disk and queue, after del_gendisk. */

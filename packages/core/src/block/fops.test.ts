@@ -328,6 +328,16 @@ test("a task that waits inside a plug sends it off first", () => {
   blk_finish_plug(b.cpu, plug);
 });
 
+test("schedule() sends a plug off, whatever the task waits for", () => {
+  const b = new Bench();
+  const plug = blk_start_plug_nr_ios(b.cpu, 8);
+  b.read(b.kiocb(0), b.bvecs(ITER_DEST, [[0, 512]]));
+  expect([completions(b.cpu).length, b.busy()]).toEqual([0, 8]);
+  rcu_barrier(b.cpu);
+  expect([completions(b.cpu).length, b.busy()]).toEqual([1, 0]);
+  blk_finish_plug(b.cpu, plug);
+});
+
 test("requests without resources wait and are tried again until they go", () => {
   const b = new Bench();
   ram_disk_refuse(b.cpu, BLK_STS_RESOURCE, 7);

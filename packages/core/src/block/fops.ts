@@ -250,7 +250,7 @@ function blkdev_direct_IO_simple(
 }
 
 /** Submits and sleeps, or polls, until the bio is done; it is the caller's again. 0 or -errno. */
-export function submit_bio_wait(cpu: Cpu, bio: BioPtr): number {
+function submit_bio_wait(cpu: Cpu, bio: BioPtr): number {
   const done = stack_push(cpu, COMPLETION_SIZE);
   init_completion(cpu, done);
   bio_set_end_io(cpu, bio, END_IO_WAIT, done);
@@ -279,7 +279,7 @@ function blkdev_fsync(cpu: Cpu, file: FilePtr, _datasync: number): number {
   return blkdev_issue_flush(cpu, file_bdev(cpu, file));
 }
 
-export function blkdev_issue_flush(cpu: Cpu, bdev: BlockDevicePtr): number {
+function blkdev_issue_flush(cpu: Cpu, bdev: BlockDevicePtr): number {
   if (!queue_has_write_cache(cpu, bdev_get_queue(cpu, bdev))) return 0;
   const bio = bio_alloc(cpu, bdev, REQ_OP_FLUSH | REQ_SYNC | REQ_PREFLUSH, GFP_NOIO);
   if (bio === 0) return -ENOMEM;

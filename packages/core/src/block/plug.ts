@@ -30,7 +30,7 @@ const NR_IOS = 16;
 const CACHED_HCTX = 20;
 const CACHED_BASE = 24;
 const CACHED_BITS = 28;
-export const BLK_PLUG_SIZE = 32;
+const BLK_PLUG_SIZE = 32;
 
 struct_layout("blk_plug", BLK_PLUG_SIZE, [
   ["flush", FLUSH, 4],

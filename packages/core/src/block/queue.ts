@@ -174,9 +174,6 @@ export function queue_mq_op(cpu: Cpu, q: RequestQueuePtr, op: number): SymbolId 
   const ops = cpu.mem.read(q + MQ_OPS);
   return ops === 0 ? 0 : cpu.mem.read(ops + op);
 }
-export function queue_data(cpu: Cpu, q: RequestQueuePtr): number {
-  return cpu.mem.read(q + QUEUEDATA);
-}
 
 export function queue_set_hctxs(cpu: Cpu, q: RequestQueuePtr, type: number, table: number, nr: number): void {
   cpu.mem.write(q + NR_HCTX + 4 * type, nr);

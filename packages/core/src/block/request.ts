@@ -10,15 +10,7 @@ import type { Ptr } from "atomics-sync";
 import { struct_layout } from "../debug/layout.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { WORK_STRUCT_SIZE } from "../sched/workqueue.ts";
-import {
-  bio_bdev,
-  bio_is_dmabuf_map,
-  bio_opf,
-  type BioPtr,
-  bio_sector,
-  bio_size,
-  REQ_OP_MASK,
-} from "./bio.ts";
+import { bio_is_dmabuf_map, bio_opf, type BioPtr, bio_sector, bio_size, REQ_OP_MASK } from "./bio.ts";
 import type { RequestQueuePtr } from "./queue.ts";
 import type { TagsPtr } from "./tags.ts";
 
@@ -59,9 +51,9 @@ const RQ_DEADLINE = 36;
 const RQ_REF = 40;
 export const REQUEST_SIZE = 48;
 
-export const MQ_RQ_IDLE = 0;
-export const MQ_RQ_IN_FLIGHT = 1;
-export const MQ_RQ_COMPLETE = 2;
+const MQ_RQ_IDLE = 0;
+const MQ_RQ_IN_FLIGHT = 1;
+const MQ_RQ_COMPLETE = 2;
 
 struct_layout("request", REQUEST_SIZE, [
   ["q", RQ_Q, 4],
@@ -150,9 +142,6 @@ export function hctx_rqs(cpu: Cpu, hctx: HctxPtr): number {
 export function hctx_rqs_bytes(cpu: Cpu, hctx: HctxPtr): number {
   return cpu.mem.read(hctx + HCTX_RQS_BYTES);
 }
-export function hctx_queue_num(cpu: Cpu, hctx: HctxPtr): number {
-  return cpu.mem.read(hctx + HCTX_QUEUE_NUM);
-}
 export function hctx_type(cpu: Cpu, hctx: HctxPtr): number {
   return cpu.mem.read(hctx + HCTX_TYPE);
 }
@@ -172,9 +161,6 @@ export function blk_mq_tag_to_rq(cpu: Cpu, hctx: HctxPtr, tag: number): RequestP
 /** The driver's data of a request. */
 export function blk_mq_rq_to_pdu(rq: RequestPtr): number {
   return rq + REQUEST_SIZE;
-}
-export function blk_mq_rq_from_pdu(pdu: number): RequestPtr {
-  return (pdu - REQUEST_SIZE) as RequestPtr;
 }
 
 /** The request carries `bio` and nothing else: requests are not merged. */
@@ -205,9 +191,6 @@ export function rq_cmd_flags(cpu: Cpu, rq: RequestPtr): number {
 export function rq_bio(cpu: Cpu, rq: RequestPtr): BioPtr {
   return cpu.mem.read(rq + RQ_BIO) as BioPtr;
 }
-export function rq_bdev(cpu: Cpu, rq: RequestPtr): number {
-  return bio_bdev(cpu, rq_bio(cpu, rq));
-}
 /** nvme_rq_is_dmabuf_attached and its like: the data is behind an io_dmabuf_map. */
 export function rq_is_dmabuf_map(cpu: Cpu, rq: RequestPtr): boolean {
   return bio_is_dmabuf_map(cpu, rq_bio(cpu, rq));
@@ -224,9 +207,6 @@ export function rq_next(cpu: Cpu, rq: RequestPtr): RequestPtr {
 }
 export function rq_set_next(cpu: Cpu, rq: RequestPtr, next: number): void {
   cpu.mem.write(rq + RQ_NEXT, next);
-}
-export function blk_mq_rq_state(cpu: Cpu, rq: RequestPtr): number {
-  return cpu.mem.readOnce(rq + RQ_STATE);
 }
 
 /** The driver has it: from here on it may complete. Before the device can see it. */

@@ -78,10 +78,6 @@ export function blk_mq_free_tags(cpu: Cpu, tags: TagsPtr): void {
   free_percpu(cpu, cpu.mem.read(tags + ALLOC_HINT));
 }
 
-export function blk_mq_nr_tags(cpu: Cpu, tags: TagsPtr): number {
-  return cpu.mem.read(tags + NR_TAGS);
-}
-
 /** Bits of word `w` that stand for tags. */
 function valid_bits(cpu: Cpu, tags: TagsPtr, w: number): number {
   const bits = cpu.mem.read(tags + NR_TAGS) - w * WORD_BITS;

@@ -102,9 +102,6 @@ export function iov_iter_dmabuf_map(
 export function iov_iter_is_dmabuf_map(cpu: Cpu, i: IovIterPtr): boolean {
   return cpu.mem.read(i + ITER_TYPE) === ITER_DMABUF_MAP;
 }
-export function iov_iter_rw(cpu: Cpu, i: IovIterPtr): number {
-  return cpu.mem.read(i + DATA_SOURCE);
-}
 /** Bytes left. */
 export function iov_iter_count(cpu: Cpu, i: IovIterPtr): number {
   return cpu.mem.read(i + COUNT);

@@ -63,9 +63,6 @@ export function kiocb_file(cpu: Cpu, kiocb: KiocbPtr): FilePtr {
 export function kiocb_flags(cpu: Cpu, kiocb: KiocbPtr): number {
   return cpu.mem.read(kiocb + KI_FLAGS);
 }
-export function kiocb_set_flags(cpu: Cpu, kiocb: KiocbPtr, flags: number): void {
-  cpu.mem.write(kiocb + KI_FLAGS, flags);
-}
 export function kiocb_pos(cpu: Cpu, kiocb: KiocbPtr): number {
   return cpu.mem.read64(kiocb + KI_POS);
 }

@@ -8,6 +8,7 @@
  * or inside a read section warns.
  */
 import { show_state_poll } from "../debug/show-state.ts";
+import { symbol_call } from "../debug/image.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
 import { rcu_note_qs, rcu_offline, rcu_online } from "../rcu/qs.ts";
 import { SOFTIRQ_OFFSET, type Cpu } from "./cpu.ts";
@@ -61,6 +62,9 @@ export function schedule(cpu: Cpu): void {
  */
 export function schedule_timeout(cpu: Cpu, timeout: number): number {
   WARN_ONCE(cpu, in_atomic(cpu), "BUG: scheduling while atomic");
+  // sched_submit_work: requests this task holds back may be what it is about to wait for. The plug's first
+  // word is its flush function (block/plug.ts).
+  if (cpu.plug !== 0) symbol_call(cpu, cpu.mem.read(cpu.plug), cpu.plug);
   const deadline = timeout === MAX_SCHEDULE_TIMEOUT ? Number.POSITIVE_INFINITY : cpu.now() + timeout;
   wq_worker_sleeping(cpu);
   while (!runnable(cpu)) {

@@ -8,7 +8,7 @@
  */
 import type { Ptr } from "atomics-sync";
 import { struct_layout } from "@ringside/core/debug/layout";
-import { blk_mq_rq_from_pdu, blk_mq_rq_to_pdu, type RequestPtr } from "@ringside/core/block/request";
+import { blk_mq_rq_to_pdu, type RequestPtr } from "@ringside/core/block/request";
 import type { Cpu } from "@ringside/core/sched/cpu";
 
 export type IodPtr = Ptr<"nvme_iod">;
@@ -26,7 +26,7 @@ const NR_DESCRIPTORS = 20;
 const SMALL = 24;
 const DESCRIPTORS = 28;
 /** Lists of the largest request: 8 MiB are 2048 entries. */
-export const NVME_MAX_NR_DESCRIPTORS = 5;
+const NVME_MAX_NR_DESCRIPTORS = 5;
 export const NVME_IOD_SIZE: number = DESCRIPTORS + 4 * NVME_MAX_NR_DESCRIPTORS;
 
 struct_layout("nvme_iod", NVME_IOD_SIZE, [
@@ -46,9 +46,6 @@ const CID_GENCTR_MASK = 0xf;
 
 export function iod_of(rq: RequestPtr): IodPtr {
   return blk_mq_rq_to_pdu(rq) as IodPtr;
-}
-export function iod_request(iod: IodPtr): RequestPtr {
-  return blk_mq_rq_from_pdu(iod);
 }
 
 /** Starts a use of the tag: a new generation, nothing mapped. */

@@ -15,10 +15,8 @@ import { GFP_KERNEL } from "@ringside/core/mm/slab";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 
 /** NVME_SMALL_POOL_SIZE: bytes of a small list; it holds 32 entries. */
-export const NVME_SMALL_POOL_SIZE = 256;
-export const NVME_SMALL_POOL_ENTRIES = 32;
-export const NVME_LARGE_POOL_SIZE = 4096;
-export const NVME_LARGE_POOL_ENTRIES = 512;
+const NVME_SMALL_POOL_SIZE = 256;
+const NVME_LARGE_POOL_SIZE = 4096;
 
 /** Lists per queue. The largest request takes 5 pages; more than one such must fit. */
 const NR_SMALL = 256;

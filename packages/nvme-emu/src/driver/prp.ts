@@ -46,7 +46,7 @@ const LIST_ENTRIES = 512;
 const OP_WRITE = 1;
 
 /** Direction of the data, as the DMA API says it. */
-export function rq_dma_dir(cpu: Cpu, rq: RequestPtr): number {
+function rq_dma_dir(cpu: Cpu, rq: RequestPtr): number {
   return req_op(cpu, rq) === OP_WRITE ? DMA_TO_DEVICE : DMA_FROM_DEVICE;
 }
 

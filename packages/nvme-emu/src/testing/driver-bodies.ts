@@ -48,8 +48,13 @@ import { __get_free_pages, free_pages } from "@ringside/core/mm/page-alloc";
 import { GFP_KERNEL, kfree, kmem_in_use, kzalloc } from "@ringside/core/mm/slab";
 import { rcu_barrier } from "@ringside/core/rcu/rcu";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
-import { schedule_timeout } from "@ringside/core/sched/schedule";
-import { set_current_state, TASK_UNINTERRUPTIBLE } from "@ringside/core/sched/task";
+import { schedule, schedule_timeout } from "@ringside/core/sched/schedule";
+import {
+  set_current_state,
+  task_of_cpu,
+  TASK_UNINTERRUPTIBLE,
+  wake_up_process,
+} from "@ringside/core/sched/task";
 import { flush_workqueue, system_wq } from "@ringside/core/sched/workqueue";
 import { nvme_controller_thread } from "../controller/thread.ts";
 import { nvme_disk } from "../driver/dev.ts";
@@ -79,6 +84,7 @@ function count_completion(cpu: Cpu, kiocb: KiocbPtr, res: number): void {
   const task = cpu.mem.read(kiocb + KIOCB_SIZE);
   if (res < 0) cpu.mem.fetchAdd(task + FAILED, 1);
   cpu.mem.fetchAdd(task + COMPLETED, 1);
+  wake_up_process(cpu, task_of_cpu(cpu, (task - STATE - TASKS) / 128));
 }
 
 function task_slot(id: number): number {
@@ -224,7 +230,7 @@ export function batched_reads(cpu: Cpu, ms: number, batch: number, bytes: number
       if (polled) symbol_call(cpu, iopoll, kiocbs);
       else {
         set_current_state(cpu, TASK_UNINTERRUPTIBLE);
-        if (cpu.mem.loadAcquire(task + COMPLETED) !== submitted) schedule_timeout(cpu, 1);
+        if (cpu.mem.loadAcquire(task + COMPLETED) !== submitted) schedule(cpu);
         set_current_state(cpu, 0);
       }
     }
