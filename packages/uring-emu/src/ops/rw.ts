@@ -85,6 +85,8 @@ const IOPRIO_CLASS_IDLE = 3;
 const OFF = SQE_OFF;
 const ADDR = SQE_ADDR;
 const LEN = SQE_LEN;
+const IOPRIO = SQE_IOPRIO;
+const PAD2 = SQE_PAD2;
 const OP_FLAGS = SQE_OP_FLAGS;
 const BUF_INDEX = SQE_BUF_INDEX;
 const TO_ADDR = REQ_ADDR;
@@ -97,6 +99,13 @@ const ITER = REQ_ITER;
 const POS = REQ_POS;
 const NONBLOCK = IO_URING_F_NONBLOCK;
 const IOPOLL = IORING_SETUP_IOPOLL;
+const CTXFLAGS = CTX_FLAGS;
+const FILE = REQ_FILE;
+const MODE_WRITE = FMODE_WRITE;
+const F_WRITE = IOCB_WRITE;
+const F_NOWAIT = IOCB_NOWAIT;
+const F_HIPRI = IOCB_HIPRI;
+const ALLOW_DMABUF = IO_REGBUF_IMPORT_ALLOW_DMABUF;
 
 const IO_COMPLETE_RW = kernel_symbol(io_complete_rw);
 
@@ -104,14 +113,14 @@ export function io_prep_rw_fixed(cpu: Cpu, req: ReqPtr, sqe: SqePtr): number {
   const mem = cpu.mem;
   mem.write(req + POS, mem.read(sqe + OFF));
   mem.write(req + POS + 4, mem.read(sqe + OFF + 4));
-  mem.write(req + TO_ADDR, mem.read(sqe + ADDR));
-  mem.write(req + TO_ADDR + 4, mem.read(sqe + ADDR + 4));
+  // No address has more than 31 bits: -1 is outside of every buffer.
+  mem.write(req + TO_ADDR, mem.read(sqe + ADDR + 4) === 0 ? mem.read(sqe + ADDR) : -1);
   mem.write(req + TO_LEN, mem.read(sqe + LEN));
   mem.write(req + TO_OP_FLAGS, mem.read(sqe + OP_FLAGS));
   mem.write(req + TO_BUF_INDEX, mem.read16(sqe + BUF_INDEX));
-  if (mem.read16(sqe + SQE_IOPRIO) >>> IOPRIO_CLASS_SHIFT > IOPRIO_CLASS_IDLE) return -EINVAL;
+  if (mem.read16(sqe + IOPRIO) >>> IOPRIO_CLASS_SHIFT > IOPRIO_CLASS_IDLE) return -EINVAL;
   // attr_type_mask: no attributes (protection information) here.
-  return mem.read64(sqe + SQE_PAD2) === 0 ? 0 : -EINVAL;
+  return (mem.read(sqe + PAD2) | mem.read(sqe + PAD2 + 4)) === 0 ? 0 : -EINVAL;
 }
 
 export function io_read_fixed(cpu: Cpu, req: ReqPtr, issue_flags: number): number {
@@ -131,18 +140,19 @@ function io_rw_fixed(
   fop: number,
 ): number {
   const mem = cpu.mem;
-  const len = mem.read(req + TO_LEN) >>> 0;
-  const addr = mem.read64(req + TO_ADDR);
-  let ret = io_import_reg_buf(cpu, req, addr, len, ddir, issue_flags, IO_REGBUF_IMPORT_ALLOW_DMABUF);
+  const len = mem.read(req + TO_LEN);
+  const addr = mem.read(req + TO_ADDR);
+  let ret = io_import_reg_buf(cpu, req, addr, len, ddir, issue_flags, ALLOW_DMABUF);
   if (ret < 0) return ret;
-  ret = io_rw_init_file(cpu, req, issue_flags, mode);
+  const polled = (mem.read(mem.read(req + REQ_CTX) + CTXFLAGS) & IOPOLL) !== 0;
+  const file = mem.read(req + FILE) as FilePtr;
+  ret = io_rw_init_file(cpu, req, file, issue_flags, mode, polled);
   if (ret < 0) return ret;
-  const op = file_op(cpu, mem.read(req + REQ_FILE) as FilePtr, fop);
+  const op = file_op(cpu, file, fop);
   if (op === 0) return -EINVAL;
 
   mem.write(req + RES, len);
-  const polled = (mem.read(mem.read(req + REQ_CTX) + CTX_FLAGS) & IOPOLL) !== 0;
-  // Before the call: afterwards the request may be complete and gone.
+  // Before the call: afterwards the request may be complete.
   if (polled) io_iopoll_add(cpu, req, issue_flags);
   const result = symbol_call(cpu, op, req, req + ITER);
   if (result === -EIOCBQUEUED) return result;
@@ -170,35 +180,48 @@ function io_rw_set_res(cpu: Cpu, req: ReqPtr, result: number, len: number): void
 }
 
 /** Prepares the kiocb. 0 or -errno. */
-function io_rw_init_file(cpu: Cpu, req: ReqPtr, issue_flags: number, mode: number): number {
+function io_rw_init_file(
+  cpu: Cpu,
+  req: ReqPtr,
+  file: FilePtr,
+  issue_flags: number,
+  mode: number,
+  polled: boolean,
+): number {
   const mem = cpu.mem;
   const kiocb = req as number as KiocbPtr;
-  const file = mem.read(req + REQ_FILE) as FilePtr;
   if ((file_mode(cpu, file) & mode) === 0) return -EBADF;
   // -1 means the file position: these files have none. Other negative offsets are no offsets.
   const pos_high = mem.read(req + POS + 4);
   if (pos_high < 0) return -EINVAL;
-  const pos = pos_high === 0 ? mem.read(req + POS) >>> 0 : mem.read64(req + POS);
+  const pos_low = mem.read(req + POS);
+  const pos = pos_high === 0 && pos_low >= 0 ? pos_low : mem.read64(req + POS);
 
-  let flags = mode === FMODE_WRITE ? IOCB_WRITE : 0;
-  if ((issue_flags & NONBLOCK) !== 0) flags |= IOCB_NOWAIT;
+  let flags = mode === MODE_WRITE ? F_WRITE : 0;
+  if ((issue_flags & NONBLOCK) !== 0) flags |= F_NOWAIT;
+  if (polled) flags |= F_HIPRI;
   const rw_flags = mem.read(req + TO_OP_FLAGS);
   if (rw_flags !== 0) {
-    if ((rw_flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
-    if ((rw_flags & RWF_HIPRI) !== 0) flags |= IOCB_HIPRI;
-    if ((rw_flags & (RWF_DSYNC | RWF_SYNC)) !== 0) flags |= IOCB_DSYNC;
-    if ((rw_flags & RWF_NOWAIT) !== 0) {
-      flags |= IOCB_NOWAIT;
-      mem.write(req + FLAGS, mem.read(req + FLAGS) | REQ_F_NOWAIT);
-    }
+    const more = kiocb_set_rw_flags(cpu, req, rw_flags, polled);
+    if (more < 0) return more;
+    flags |= more;
   }
-  const polled = (mem.read(mem.read(req + REQ_CTX) + CTX_FLAGS) & IOPOLL) !== 0;
-  if (polled) flags |= IOCB_HIPRI;
-  else if ((flags & IOCB_HIPRI) !== 0) return -EINVAL;
   init_kiocb(cpu, kiocb, file, pos, flags, IO_COMPLETE_RW);
   if (!polled) return 0;
   const direct = (kiocb_flags(cpu, kiocb) & IOCB_DIRECT) !== 0;
   return direct && file_op(cpu, file, FOP_IOPOLL) !== 0 ? 0 : -EOPNOTSUPP;
+}
+
+/** What the SQE's rw_flags mean for the kiocb: its flags, or -errno. */
+function kiocb_set_rw_flags(cpu: Cpu, req: ReqPtr, rw_flags: number, polled: boolean): number {
+  if ((rw_flags & ~RWF_SUPPORTED) !== 0) return -EOPNOTSUPP;
+  if ((rw_flags & RWF_HIPRI) !== 0 && !polled) return -EINVAL;
+  let flags = (rw_flags & (RWF_DSYNC | RWF_SYNC)) !== 0 ? IOCB_DSYNC : 0;
+  if ((rw_flags & RWF_NOWAIT) !== 0) {
+    flags |= IOCB_NOWAIT;
+    cpu.mem.write(req + FLAGS, cpu.mem.read(req + FLAGS) | REQ_F_NOWAIT);
+  }
+  return flags;
 }
 
 /** ki_complete: bytes or -errno. Any context, also an interrupt; the request is its task's afterwards. */

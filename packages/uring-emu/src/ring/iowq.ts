@@ -2,7 +2,7 @@
  * io-wq (io_uring/io-wq.c): attempts that may block, in worker threads. Unlike Linux it is an ordinary
  * unbound workqueue, one for all rings, with a bound on how many items run at once.
  */
-import { EAGAIN, ENOMEM } from "@ringside/core/debug/errno";
+import { EAGAIN, EIOCBQUEUED, ENOMEM } from "@ringside/core/debug/errno";
 import { kernel_exitcall, kernel_initcall, kernel_static, kernel_symbol } from "@ringside/core/debug/image";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
@@ -18,7 +18,16 @@ import {
 import { IORING_SETUP_IOPOLL } from "../abi/setup.ts";
 import { CTX_FLAGS } from "./ctx.ts";
 import { io_issue_sqe, io_req_fail } from "./issue.ts";
-import { IO_URING_F_UNLOCKED, REQ_CTX, REQ_F_NOWAIT, REQ_FLAGS, REQ_WORK, type ReqPtr } from "./req.ts";
+import {
+  IO_URING_F_UNLOCKED,
+  IOU_COMPLETE,
+  REQ_CTX,
+  REQ_F_NOWAIT,
+  REQ_FLAGS,
+  REQ_REFS,
+  REQ_WORK,
+  type ReqPtr,
+} from "./req.ts";
 import { io_req_task_work_add } from "./tctx.ts";
 
 /** Items running at once, for each CPU that submits. */
@@ -57,15 +66,20 @@ export function io_queue_iowq(cpu: Cpu, req: ReqPtr): void {
 
 /** Waiting for a tag or for room is what a worker is for; polled files say -EAGAIN even to it. */
 function io_wq_submit_work(cpu: Cpu, work: WorkPtr): void {
+  const mem = cpu.mem;
   const req = (work - REQ_WORK) as ReqPtr;
-  const polled = (cpu.mem.read(cpu.mem.read(req + REQ_CTX) + CTX_FLAGS) & IORING_SETUP_IOPOLL) !== 0;
-  const nowait = (cpu.mem.read(req + REQ_FLAGS) & REQ_F_NOWAIT) !== 0;
+  const polled = (mem.read(mem.read(req + REQ_CTX) + CTX_FLAGS) & IORING_SETUP_IOPOLL) !== 0;
+  // Ours and the completion's: see io_req_task_work_add.
+  mem.writeOnce(req + REQ_REFS, 2);
   let ret = io_issue_sqe(cpu, req, IO_URING_F_UNLOCKED);
-  while (ret === -EAGAIN && polled && !nowait) {
+  while (ret === -EAGAIN && polled && (mem.read(req + REQ_FLAGS) & REQ_F_NOWAIT) === 0) {
     cond_resched(cpu);
     ret = io_issue_sqe(cpu, req, IO_URING_F_UNLOCKED);
   }
-  if (ret === 0) return;
-  io_req_fail(cpu, req, ret);
+  if (ret !== -EIOCBQUEUED) {
+    // There is no completion that holds the other reference.
+    mem.writeOnce(req + REQ_REFS, 0);
+    if (ret !== IOU_COMPLETE) io_req_fail(cpu, req, ret);
+  }
   io_req_task_work_add(cpu, req);
 }

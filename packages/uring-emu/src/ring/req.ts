@@ -5,8 +5,9 @@
  * Requests are allocated in batches and stay with the ring until it goes, so the data path allocates
  * nothing. A free request has file, buf_node and dmabuf_map 0 and cqe.flags 0.
  *
- * Who owns a request: the submitter until it is issued; the file from read_iter's -EIOCBQUEUED (or the
- * io-wq worker) until ki_complete; then whoever runs the submitter's task work. Do not touch it in between.
+ * Who owns a request: the submitter, or an io-wq worker, until it is issued; the file from then until
+ * ki_complete; then whoever runs the submitter's task work. A submitter cannot lose the request under its
+ * feet, since it is the one who recycles it; a worker can, so it holds a reference until its issue returned.
  */
 import { struct_layout } from "@ringside/core/debug/layout";
 import { IOV_ITER_SIZE } from "@ringside/core/fs/iov-iter";
@@ -27,7 +28,7 @@ export const REQ_LEN = KIOCB_SIZE;
 /** rw_flags, nop_flags or fsync_flags. */
 export const REQ_OP_FLAGS = REQ_LEN + 4;
 export const REQ_ADDR = REQ_OP_FLAGS + 4;
-export const REQ_OPCODE = REQ_ADDR + 8;
+export const REQ_OPCODE = REQ_ADDR + 4;
 /** IOSQE bits and REQ_F bits. */
 export const REQ_FLAGS = REQ_OPCODE + 4;
 export const REQ_FD = REQ_FLAGS + 4;
@@ -48,6 +49,8 @@ export const REQ_DMABUF_MAP = 88;
 export const REQ_COMP_LIST = 92;
 /** struct io_task_work: links completed requests that wait for their task. */
 export const REQ_TW_NEXT = 96;
+/** While a worker issues it: 2, one for the worker and one for the completion; else 0. Atomic. */
+export const REQ_REFS = 100;
 /** Entry in the ring's iopoll_list. uring_lock. */
 export const REQ_IOPOLL = 104;
 export const REQ_ITER = 112;
@@ -62,7 +65,7 @@ struct_layout("io_kiocb", REQ_SIZE, [
   ["rw.kiocb", REQ_KIOCB, KIOCB_SIZE],
   ["rw.len", REQ_LEN, 4],
   ["rw.flags", REQ_OP_FLAGS, 4],
-  ["rw.addr", REQ_ADDR, 8],
+  ["rw.addr", REQ_ADDR, 4],
   ["opcode", REQ_OPCODE, 4],
   ["flags", REQ_FLAGS, 4],
   ["cqe.fd", REQ_FD, 4],
@@ -77,6 +80,7 @@ struct_layout("io_kiocb", REQ_SIZE, [
   ["dmabuf_map", REQ_DMABUF_MAP, 4],
   ["comp_list", REQ_COMP_LIST, 4],
   ["io_task_work.node", REQ_TW_NEXT, 4],
+  ["refs", REQ_REFS, 4],
   ["iopoll_node", REQ_IOPOLL, 8],
   ["iter", REQ_ITER, IOV_ITER_SIZE],
   ["pos", REQ_POS, 8],
@@ -103,12 +107,11 @@ export const REQ_F_DROP_DMABUF = 1 << 14;
 /** IO_REQ_CLEAN_SLOW_FLAGS. */
 export const REQ_F_CLEAN_SLOW: number = REQ_F_HAS_FILE | REQ_F_BUF_NODE | REQ_F_DROP_DMABUF;
 
-/** issue_flags: completes into the batch; may not block; uring_lock is not held, as in io-wq. */
-export const IO_URING_F_COMPLETE_DEFER = 1;
-export const IO_URING_F_NONBLOCK = 2;
-export const IO_URING_F_UNLOCKED = 4;
+/** issue_flags: may not block; uring_lock is not held, as in io-wq. */
+export const IO_URING_F_NONBLOCK = 1;
+export const IO_URING_F_UNLOCKED = 2;
 
-/** What an issue returns besides -errno: done, the result is in cqe.res. */
+/** What an issue returns besides -errno: done, the result is in cqe.res. -EIOCBQUEUED: it will complete. */
 export const IOU_COMPLETE = 0;
 
 /** Requests allocated at a time. */

@@ -194,6 +194,15 @@ test("a bad SQE is consumed with a CQE, and those after it stay in the ring", ()
   io_uring_queue_exit(cpu, ring);
 });
 
+test("a tail beyond the ring submits what the ring holds, and no more", () => {
+  cpu = boot();
+  const ring = open_ring(cpu, 4);
+  cpu.mem.storeRelease(ring.sq_ktail, 1_000_000);
+  expect(io_uring_enter(cpu, ring.ring_fd, 1_000_000, 0, 0, 0, 0)).toBe(4);
+  expect(reap(cpu, ring).length).toBe(4);
+  io_uring_queue_exit(cpu, ring);
+});
+
 // sq-full.c :: main
 test("get_sqe gives exactly as many SQEs as the ring has, then none", () => {
   cpu = boot();

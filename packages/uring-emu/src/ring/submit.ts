@@ -5,7 +5,7 @@
  * range is consumed, counted as dropped, and gets none. sq.head is published once, when everything of the
  * batch has been read; from then on the SQEs are the user's again.
  */
-import { EAGAIN, EINVAL, EOPNOTSUPP } from "@ringside/core/debug/errno";
+import { EAGAIN, EINVAL, EIOCBQUEUED, EOPNOTSUPP } from "@ringside/core/debug/errno";
 import { blk_finish_plug, blk_start_plug_nr_ios, type PlugPtr } from "@ringside/core/block/plug";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { IORING_SETUP_IOPOLL } from "../abi/setup.ts";
@@ -36,8 +36,8 @@ import { io_queue_iowq } from "./iowq.ts";
 import {
   io_alloc_req,
   io_req_add_to_cache,
-  IO_URING_F_COMPLETE_DEFER,
   IO_URING_F_NONBLOCK,
+  IOU_COMPLETE,
   REQ_F_FORCE_ASYNC,
   REQ_F_NOWAIT,
   REQ_FD,
@@ -76,7 +76,7 @@ const DEF_PLUG = OP_PLUG;
 
 /** Links and DRAIN are not supported yet: -EINVAL, like a flag that does not exist. */
 const SQE_VALID_FLAGS = IOSQE_FIXED_FILE | IOSQE_ASYNC | IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
-const INLINE_ISSUE: number = IO_URING_F_COMPLETE_DEFER | IO_URING_F_NONBLOCK;
+const INLINE_ISSUE = IO_URING_F_NONBLOCK;
 /** Smaller batches go without a plug (IO_PLUG_THRESHOLD). */
 const IO_PLUG_THRESHOLD = 2;
 
@@ -86,8 +86,10 @@ export function io_submit_sqes(cpu: Cpu, ctx: RingCtxPtr, nr: number): number {
   const rings = mem.read(ctx + RINGS);
   // Pairs with the storeRelease in __io_uring_flush_sq: who sees the tail sees the SQEs below it.
   const ready = (mem.loadAcquire(rings + SHARED_TAIL) - mem.read(ctx + CACHED_HEAD)) >>> 0;
-  // More than the ring holds is a broken tail; the words it leads to are still inside the ring.
-  const wanted = ready < nr ? ready : nr;
+  // The tail is the user's: more than the ring holds is nonsense, and bounded.
+  const entries = mem.read(ctx + ENTRIES);
+  const full = ready < entries ? ready : entries;
+  const wanted = nr < full ? nr : full;
   if (wanted === 0) return 0;
 
   io_file_batch_start(cpu, ctx, wanted);
@@ -201,7 +203,11 @@ function io_check_sqe_flags(cpu: Cpu, req: ReqPtr, flags: number): number {
 /** The inline attempt; whatever would block goes to io-wq. */
 function io_queue_sqe(cpu: Cpu, ctx: RingCtxPtr, req: ReqPtr): void {
   const ret = io_issue_sqe(cpu, req, INLINE_ISSUE);
-  if (ret === 0) return;
+  if (ret === IOU_COMPLETE) {
+    io_req_complete_defer(cpu, ctx, req);
+    return;
+  }
+  if (ret === -EIOCBQUEUED) return;
   if (ret === -EAGAIN && (cpu.mem.read(req + FLAGS) & REQ_F_NOWAIT) === 0) {
     io_queue_iowq(cpu, req);
     return;

@@ -24,7 +24,7 @@ import {
   task_work_pending,
 } from "@ringside/core/sched/task-work";
 import type { Ptr } from "atomics-sync";
-import { REQ_TCTX, REQ_TW_NEXT, type ReqPtr } from "./req.ts";
+import { REQ_REFS, REQ_TCTX, REQ_TW_NEXT, type ReqPtr } from "./req.ts";
 
 export type TctxPtr = Ptr<"io_uring_task">;
 
@@ -59,6 +59,7 @@ const TCTX = percpu_static("io_uring_task", TCTX_SIZE);
 
 const OF_TASK = REQ_TCTX;
 const NEXT = REQ_TW_NEXT;
+const REFS = REQ_REFS;
 
 kernel_initcall(io_uring_tctx_init);
 function io_uring_tctx_init(cpu: Cpu): void {
@@ -88,6 +89,9 @@ export function tctx_set_state(cpu: Cpu, state: number): number {
 
 /** Hands a completed request to its task. Any context; do not touch the request afterwards. */
 export function io_req_task_work_add(cpu: Cpu, req: ReqPtr): void {
+  // Issued by a worker: the later of completion and worker goes on, or the file's operation could still be
+  // running on a request that is recycled.
+  if (cpu.mem.readOnce(req + REFS) !== 0 && cpu.mem.fetchSub(req + REFS, 1) !== 1) return;
   const tctx = cpu.mem.read(req + OF_TASK);
   if (tctx === this_cpu_ptr(cpu, TCTX)) add_local(cpu, tctx, req);
   else add_shared(cpu, tctx, req);

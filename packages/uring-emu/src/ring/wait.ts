@@ -53,6 +53,9 @@ export function io_cqring_do_overflow_flush(cpu: Cpu, ctx: RingCtxPtr): void {
  * on a signal, -ETIME, -EBADR when CQEs were lost; 0 instead of these if there is any CQE. No lock held.
  */
 export function io_cqring_wait(cpu: Cpu, ctx: RingCtxPtr, min_events: number, timeout: number): number {
+  // Enough already, and nothing held back: task work runs on the way out anyway.
+  const done = __io_cqring_events_user(cpu, ctx) >= min_events && min_events !== 0;
+  if (done && cpu.mem.readOnce(ctx + CHECK_CQ) === 0) return 0;
   if (tctx_work_pending(cpu)) io_run_task_work(cpu, ctx);
   if ((cpu.mem.readOnce(ctx + CHECK_CQ) & CHECK_CQ_OVERFLOW) !== 0) io_cqring_do_overflow_flush(cpu, ctx);
   const events = __io_cqring_events_user(cpu, ctx);

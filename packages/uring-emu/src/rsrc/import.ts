@@ -61,6 +61,9 @@ const NODES = CTX_BUF_NODES;
 const UBUF = IMU_UBUF;
 const LEN = IMU_LEN;
 const BVEC = IMU_BVEC;
+const DIR = IMU_DIR;
+const IMUFLAGS = IMU_FLAGS;
+const MAX_COUNT = MAX_RW_COUNT;
 const UNLOCKED = IO_URING_F_UNLOCKED;
 const F_BUF_NODE = REQ_F_BUF_NODE;
 const F_DROP_DMABUF = REQ_F_DROP_DMABUF;
@@ -84,7 +87,7 @@ export function io_find_buf_node(cpu: Cpu, req: ReqPtr, issue_flags: number): Rs
   return node as RsrcNodePtr;
 }
 
-/** Points the request's iterator at [addr, addr + len) of its buffer. 0 or -errno. */
+/** Points the request's iterator at [addr, addr + len) of its buffer; u31 both, or -1. 0 or -errno. */
 export function io_import_reg_buf(
   cpu: Cpu,
   req: ReqPtr,
@@ -99,18 +102,19 @@ export function io_import_reg_buf(
   const mem = cpu.mem;
   const imu = node_buf(cpu, node);
   const ubuf = mem.read(imu + UBUF);
-  // Both ends are exact: addr is at most 2^64 rounded, and nothing that large is inside.
-  if (addr < ubuf || addr + len > ubuf + mem.read(imu + LEN)) return -EFAULT;
-  if (len > MAX_RW_COUNT) return -EFAULT;
-  if ((mem.read(imu + IMU_DIR) & (1 << ddir)) === 0) return -EFAULT;
+  const bytes = mem.read(imu + LEN);
+  // Lengths with the top bit set are larger than any buffer. No sum here can wrap.
+  if (addr < ubuf || len < 0 || len > bytes || addr - ubuf > bytes - len) return -EFAULT;
+  if (len > MAX_COUNT) return -EFAULT;
+  if ((mem.read(imu + DIR) & (1 << ddir)) === 0) return -EFAULT;
   const offset = addr - ubuf;
-  if ((mem.read(imu + IMU_FLAGS) & F_DMABUF) !== 0) {
+  if ((mem.read(imu + IMUFLAGS) & F_DMABUF) !== 0) {
     if ((import_flags & ALLOW_DMABUF) === 0) return -EFAULT;
     return io_import_dmabuf(cpu, req, imu, offset, len, ddir, issue_flags);
   }
   const iter = (req + ITER) as IovIterPtr;
   iov_iter_bvec(cpu, iter, ddir, (imu + BVEC) as BioVecPtr, 1, offset + len);
-  iov_iter_advance(cpu, iter, offset);
+  if (offset !== 0) iov_iter_advance(cpu, iter, offset);
   return 0;
 }
 

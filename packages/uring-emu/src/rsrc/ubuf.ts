@@ -60,6 +60,7 @@ export function io_sqe_buffer_register(cpu: Cpu, base: number, len: number): num
 /** First address after the run of pages that holds `addr`. */
 function run_end(cpu: Cpu, addr: number): number {
   const head = virt_to_head_page(cpu, addr);
+  if (head === 0) return (addr & -PAGE_SIZE) + PAGE_SIZE;
   return page_address(cpu, head) + page_nr_pages(cpu, head) * PAGE_SIZE;
 }
 

@@ -13,6 +13,7 @@ import {
   symbol_call,
 } from "@ringside/core/debug/image";
 import { fixture_file } from "@ringside/core/dma/testing/token-fixture";
+import { violation } from "@ringside/core/debug/warn";
 import { bvec_virt, type BioVecPtr } from "@ringside/core/fs/bvec";
 import { fd_install, get_unused_fd_flags } from "@ringside/core/fs/fdtable";
 import {
@@ -62,6 +63,8 @@ const LOCK = 64;
 const KEPT = 68;
 
 const VECTOR = 1;
+/** Rounds that a worker stays in the operation after it raised the interrupt. */
+const LINGER = 3000;
 const IRQ = kernel_symbol(fake_complete_all);
 const FOPS = kernel_rodata("fake_fops", [
   0,
@@ -119,8 +122,21 @@ function fake_rw(cpu: Cpu, kiocb: KiocbPtr, iter: IovIterPtr, write: boolean): n
   const bytes = transfer(cpu, kiocb, iter, write);
   if (mode !== FAKE_LATER && mode !== FAKE_IRQ) return bytes;
   keep(cpu, kiocb, bytes);
-  if (mode === FAKE_IRQ) irq_raise(cpu, cpu.mem.loadAcquire(STATE + IRQ_CPU), VECTOR);
+  if (mode === FAKE_IRQ) {
+    irq_raise(cpu, cpu.mem.loadAcquire(STATE + IRQ_CPU), VECTOR);
+    if (!nowait) check_kept(cpu, kiocb);
+  }
   return -EIOCBQUEUED;
+}
+
+/** A worker is still in the file's operation: the request must not be recycled for another SQE meanwhile. */
+function check_kept(cpu: Cpu, kiocb: KiocbPtr): void {
+  const pos = kiocb_pos(cpu, kiocb);
+  for (let i = 0; i < LINGER; i++) {
+    cpu.mem.pause();
+    if (kiocb_pos(cpu, kiocb) !== pos)
+      return violation(cpu, "recycled", "a request changed while it was issued");
+  }
 }
 
 /** Copies at once; a short count at the end of the media. Nobody touches the bytes of a dma-buf. */
