@@ -55,7 +55,7 @@ const STARTED = 1;
 /** Nobody answers; the device still wakes those who wait. */
 const STOPPING = 2;
 /** Looks at ACKED before giving up the core: an awake device answers within a command or two. */
-const SPIN_ROUNDS = 200;
+const SPIN_ROUNDS = 1000;
 /** How long a device may take to answer. */
 const ANSWER_MS = 10_000;
 /** Rounds of backoff that last about ANSWER_MS: nearly all of them sleep 1 ms. */

@@ -12,6 +12,7 @@ import { symbol_call } from "../debug/image.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
 import { rcu_note_qs, rcu_offline, rcu_online } from "../rcu/qs.ts";
 import { SOFTIRQ_OFFSET, type Cpu } from "./cpu.ts";
+import { idle_spin_adapt } from "./idle-spin.ts";
 import { irq_is_pending, irq_poll } from "./irq.ts";
 import {
   current_state,
@@ -26,10 +27,6 @@ import { wq_worker_running, wq_worker_sleeping } from "./wq-worker.ts";
 
 /** Jiffies are milliseconds (HZ = 1000). */
 export const MAX_SCHEDULE_TIMEOUT = 0x7fffffff;
-
-/** Idle spinning: rounds of one acquire load and one pause. */
-const SPIN_MAX = 400;
-const SPIN_MIN = 8;
 
 /** might_sleep(): warns where sleeping is forbidden. */
 export function might_sleep(cpu: Cpu): void {
@@ -94,24 +91,22 @@ function sleep_once(cpu: Cpu, deadline: number): void {
   if (cpu.platform.idle !== undefined) solo_idle(cpu, deadline);
   else if (!spin_for_wake(cpu, sequence)) {
     const until = Math.min(deadline, timers_next_ms(cpu));
-    const timeout = until - cpu.now();
-    if (timeout > 0) futex_sleep(cpu, sequence, timeout);
+    const before = cpu.now();
+    if (until > before) {
+      futex_sleep(cpu, sequence, until - before);
+      idle_spin_adapt(cpu, cpu.now() - before);
+    }
     cpu.shown = show_state_poll(cpu, cpu.shown, current_state(cpu));
   }
   rcu_online(cpu);
 }
 
-/** Spins for a wake-up; the budget doubles when spinning paid and halves when it did not. */
+/** Spins for a wake-up. */
 function spin_for_wake(cpu: Cpu, sequence: number): boolean {
-  const rounds = cpu.idle_spin;
-  for (let i = 0; i < rounds; i++) {
-    if (wake_sequence(cpu) !== sequence) {
-      cpu.idle_spin = Math.min(SPIN_MAX, rounds * 2);
-      return true;
-    }
+  for (let i = cpu.idle_spin; i > 0; i--) {
+    if (wake_sequence(cpu) !== sequence) return true;
     cpu.mem.pause();
   }
-  cpu.idle_spin = Math.max(SPIN_MIN, rounds >> 1);
   return false;
 }
 

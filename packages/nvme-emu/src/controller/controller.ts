@@ -57,7 +57,11 @@ function nvme_step(cpu: Cpu, n: NvmeCtrl, audit: boolean): boolean {
   let busy = nvme_check_cc(cpu, n);
   if (n.admin === undefined) return busy;
   // No translated address is in use here. A flush that was carried out ends the remembered ones, too.
-  if (iommu_device_poll(cpu, n.dev, n.tlb)) n.epoch++;
+  if (iommu_device_poll(cpu, n.dev, n.tlb)) {
+    n.epoch++;
+    // Unmaps come in strings: staying awake for the next one spares the host a wake-up.
+    busy = true;
+  }
   if (!n.running) return busy;
   const was_withheld = n.withheld;
   n.withheld = false;

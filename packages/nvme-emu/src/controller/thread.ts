@@ -2,20 +2,19 @@
  * The controller's thread: rounds while there is work, a little spinning when there is none, then sleep.
  *
  * A sleeping device costs nothing, and a host that rings pays for the wake-up only then: it looks at the
- * SLEEPING word of the device's task (nvme_ring_device). The spin budget adapts, since on a machine with more
- * threads than cores each spin may be the time the host needs to answer.
+ * SLEEPING word of the device's task (nvme_ring_device). The spin budget adapts (sched/idle-spin.ts).
  *
  * Interface: nvme_controller_thread(cpu, media_base, media_bytes) with the device's context; it returns when
  * kthread_should_stop says so.
  */
 import type { Cpu } from "@ringside/core/sched/cpu";
+import { idle_spin_adapt } from "@ringside/core/sched/idle-spin";
 import { kthread_should_stop } from "@ringside/core/sched/kthread";
 import { futex_announce, futex_retract, futex_sleep, wake_sequence } from "@ringside/core/sched/task";
 import { NvmeController } from "./controller.ts";
 
-/** Idle rounds before the thread sleeps; adapts between these. */
-const SPIN_MIN = 8;
-const SPIN_MAX = 400;
+/** A round of the controller costs about as much as four of the idle loop. */
+const STEP_SHIFT = 2;
 /** Longest sleep: whoever stops the machine need not kick the device. */
 const SLEEP_MS = 50;
 /** Sleep while interrupts are deferred: the unit of the coalescing time. */
@@ -23,14 +22,9 @@ const SLEEP_DEFERRED_MS = 0.1;
 
 export function nvme_controller_thread(cpu: Cpu, media_base: number, media_bytes: number): void {
   const controller = new NvmeController(cpu, media_base, media_bytes, true);
-  let spin = SPIN_MIN;
   while (!kthread_should_stop(cpu)) {
-    if (controller.step()) continue;
-    if (spin_for_work(cpu, controller, spin)) spin = Math.min(SPIN_MAX, spin * 2);
-    else {
-      spin = Math.max(SPIN_MIN, spin >> 1);
-      nvme_idle(cpu, controller);
-    }
+    if (controller.step() || spin_for_work(cpu, controller, cpu.idle_spin >> STEP_SHIFT)) continue;
+    nvme_idle(cpu, controller);
   }
   controller.power_off();
 }
@@ -53,5 +47,7 @@ function nvme_idle(cpu: Cpu, controller: NvmeController): void {
     futex_retract(cpu);
     return;
   }
+  const before = cpu.now();
   futex_sleep(cpu, sequence, controller.state.deferred ? SLEEP_DEFERRED_MS : SLEEP_MS);
+  idle_spin_adapt(cpu, cpu.now() - before);
 }
