@@ -10,9 +10,9 @@ import type { Cpu } from "./cpu.ts";
 
 /** Rounds: one acquire load and one pause each, some 50 ns. */
 const SPIN_MIN = 8;
-const SPIN_MAX = 1024;
+const SPIN_MAX = 2048;
 /** A sleep shorter than this (ms) would have been worth spinning for. */
-const SHORT_SLEEP_MS = 0.06;
+const SHORT_SLEEP_MS = 0.2;
 
 export function idle_spin_adapt(cpu: Cpu, slept_ms: number): void {
   const rounds = cpu.idle_spin;
