@@ -2,7 +2,7 @@
  * The end-to-end path for measuring: one task, random reads or writes through registered buffers at a fixed
  * depth, nothing verified. What it does per I/O is what an application would: fill an SQE, look at a CQE.
  */
-import { bdev_nr_sectors, disk_part0 } from "@ringside/core/block/disk";
+import { bdev_nr_bytes, disk_part0 } from "@ringside/core/block/disk";
 import { bdev_open } from "@ringside/core/block/fops";
 import { errname } from "@ringside/core/debug/errno";
 import { close_fd } from "@ringside/core/fs/fdtable";
@@ -77,10 +77,10 @@ function set_up(cpu: Cpu, args: Args): Bench {
     must("register buffer", io_uring_register_buffers_update_desc(cpu, ring, 0, desc, 0, 1));
     stack_pop(cpu, desc);
   } else must("register dmabuf", io_uring_register_dmabuf(cpu, ring, 0, buffer.fd, fd));
-  const sectors = bdev_nr_sectors(cpu, disk_part0(nvme_disk(cpu)));
+  const bytes = bdev_nr_bytes(cpu, disk_part0(nvme_disk(cpu)));
   const op = args["op"] === "nop" ? OP_NOP : args["op"] === "write" ? OP_WRITE : OP_READ;
   const batch = Math.max(1, depth >> 2);
-  return { ring, fd, buffer, op, bs, depth, batch, blocks: Math.floor((sectors * 512) / bs) };
+  return { ring, fd, buffer, op, bs, depth, batch, blocks: Math.floor(bytes / bs) };
 }
 
 function prep(cpu: Cpu, b: Bench, slot: number): void {

@@ -6,6 +6,7 @@ import "./kernel.ts";
 import { bench_io } from "./bench-io.ts";
 import { nvme_info } from "./nvme-info.ts";
 import { nvme_smart } from "./nvme-smart.ts";
+import { stray_dma } from "./stray-dma.ts";
 import { stress_exporter } from "./stress-exporter.ts";
 import { stress_io } from "./stress-io.ts";
 import type { Workload } from "./workload.ts";
@@ -16,4 +17,5 @@ export const workloads: Readonly<Record<string, Workload>> = {
   "nvme-smart": nvme_smart,
   "nvme-info": nvme_info,
   "bench-io": bench_io,
+  "stray-dma": stray_dma,
 };

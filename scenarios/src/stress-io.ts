@@ -9,7 +9,7 @@
 import { EAGAIN, errname } from "@ringside/core/debug/errno";
 import { violation } from "@ringside/core/debug/warn";
 import { bdev_open } from "@ringside/core/block/fops";
-import { bdev_nr_sectors, disk_part0 } from "@ringside/core/block/disk";
+import { bdev_nr_bytes, disk_part0 } from "@ringside/core/block/disk";
 import { close_fd } from "@ringside/core/fs/fdtable";
 import { O_DIRECT, O_RDWR } from "@ringside/core/fs/file";
 import type { Cpu } from "@ringside/core/sched/cpu";
@@ -287,7 +287,7 @@ function churn(cpu: Cpu, t: StressTask): void {
 
 /** args: task, tasks, depth, bs, rw, buffer. Runs until the machine stops; nothing is in flight afterwards. */
 export function stress_io(cpu: Cpu, args: Args): Result {
-  const t = new StressTask(args, bdev_nr_sectors(cpu, disk_part0(nvme_disk(cpu))));
+  const t = new StressTask(args, bdev_nr_bytes(cpu, disk_part0(nvme_disk(cpu))) / SECTOR_SIZE);
   set_up(cpu, t, args);
   while (!machine_should_stop(cpu)) {
     churn(cpu, t);

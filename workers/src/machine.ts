@@ -24,7 +24,12 @@ import {
   memory_map,
 } from "@ringside/core/mm/memory-map";
 import { Cpu } from "@ringside/core/sched/cpu";
-import { kthread_stop_all, kthread_wanted_word, machine_stop } from "@ringside/core/sched/kthread";
+import {
+  kthread_start,
+  kthread_stop_all,
+  kthread_wanted_word,
+  machine_stop,
+} from "@ringside/core/sched/kthread";
 import { CheckedMemory, createSharedMemory, Memory } from "atomics-sync";
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
@@ -36,10 +41,16 @@ const KWORKERS_AT_BOOT = 2;
 /** A thread that has not answered by then is stuck (ms). Booting on a loaded machine takes a few seconds. */
 const CONTROL_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 20_000;
+const SHUT_DOWN = "the machine has been shut down";
 
 export interface MachineOptions extends Partial<KernelConfig> {
   readonly mutant?: string;
+  /** URL of a module whose export `workloads` this machine has besides the listed ones. */
+  readonly workloads?: string;
 }
+
+/** What the first thread of this process found (resolutions.ts). */
+let resolutions: string | undefined;
 
 interface Thread {
   readonly name: string;
@@ -77,14 +88,15 @@ export class Machine {
   readonly cpu: Cpu;
   readonly #threads: Thread[] = [];
   readonly #data: Omit<ThreadData, "role" | "id">;
+  /** Rejects when the machine dies or is gone: then nobody answers any more. */
   readonly #failed: Promise<never>;
-  #fail: (error: Error) => void = () => {};
+  #abandon: (error: Error) => void = () => {};
   #failure: Error | undefined;
   #kworkers = 0;
   #stopping = false;
 
   private constructor(options: MachineOptions) {
-    const { mutant, ...overrides } = options;
+    const { mutant, workloads, ...overrides } = options;
     this.config = { ...DEFAULT_CONFIG, ...overrides };
     check_config(this.config);
     const { size } = memory_map(this.config);
@@ -97,15 +109,13 @@ export class Machine {
       epoch,
       ...(this.config.kasan ? { shadow: CheckedMemory.createShadow(wasm.buffer.byteLength) } : {}),
       ...(mutant === undefined ? {} : { mutant }),
+      ...(workloads === undefined ? {} : { workloads }),
     };
     this.cpu = new Cpu(new Memory(wasm), device_cpu_id(this.config), this.config, {
       now: () => performance.now() + origin,
     });
     this.#failed = new Promise((_, reject) => {
-      this.#fail = (error) => {
-        this.#failure ??= error;
-        reject(error);
-      };
+      this.#abandon = reject;
     });
     // Nobody may be waiting when it rejects.
     this.#failed.catch(() => {});
@@ -125,7 +135,9 @@ export class Machine {
 
   async #boot(): Promise<void> {
     const { cpus } = this.config;
-    for (let id = 0; id < cpus; id++) this.#spawn("cpu", id);
+    const boot_cpu = this.#spawn("cpu", 0);
+    resolutions ??= await this.#call(boot_cpu, "resolutions", (api) => api.resolutions());
+    for (let id = 1; id < cpus; id++) this.#spawn("cpu", id);
     this.#spawn("rcu_gp", cpus);
     for (let i = 0; i < KWORKERS_AT_BOOT; i++) this.#spawnKworker();
     this.#spawn("nvme", device_cpu_id(this.config));
@@ -150,7 +162,8 @@ export class Machine {
   #spawn(role: Role, id: number): Thread {
     const name =
       role === "nvme" ? role : role === "rcu_gp" ? role : `${role}${role === "cpu" ? id : this.#kworkers}`;
-    const workerData: ThreadData = { ...this.#data, role, id };
+    const known = resolutions === undefined ? {} : { resolutions };
+    const workerData: ThreadData = { ...this.#data, ...known, role, id };
     const worker = new Worker(threadUrl(), { workerData, name, env: { ...process.env, ...compileCache() } });
     const thread: Thread = { name, role, worker, api: Comlink.wrap<ThreadApi>(nodeEndpoint(worker)) };
     worker.on("error", (error: Error) => this.#die(thread, error));
@@ -173,6 +186,7 @@ export class Machine {
   }
 
   #startLoop(thread: Thread): void {
+    if (thread.role === "kworker") kthread_start(this.cpu);
     thread.loop = thread.api.loop().catch((error: unknown) => this.#die(thread, asError(error)));
   }
 
@@ -197,6 +211,11 @@ export class Machine {
     }
   }
 
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#abandon(error);
+  }
+
   #die(thread: Thread, error: Error): void {
     if (this.#stopping) return;
     this.#fail(new Error(`thread ${thread.name} died: ${error.message}`, { cause: error }));
@@ -211,6 +230,7 @@ export class Machine {
     send: (api: Comlink.Remote<ThreadApi>) => Promise<T>,
     timeout: number = CONTROL_TIMEOUT_MS,
   ): Promise<T> {
+    if (this.#stopping) throw this.#failure ?? new Error(SHUT_DOWN);
     const answer = send(thread.api).catch((error: unknown) => {
       this.#die(thread, asError(error));
       throw this.#failure ?? error;
@@ -269,7 +289,10 @@ export class Machine {
     return this.#failure;
   }
 
-  /** Ends the machine. Returns what the kernel had not freed; empty when it died before it could tell. */
+  /**
+   * Ends the machine. Returns what the kernel had not freed; empty when it died before it could tell. When it
+   * does not end in time, the error says where its tasks sleep, a line each; the threads have ended then too.
+   */
   async shutdown(): Promise<readonly Leak[]> {
     try {
       if (this.#failure !== undefined) return [];
@@ -278,6 +301,10 @@ export class Machine {
       const loops = this.#threads.flatMap((thread) => (thread.loop === undefined ? [] : [thread.loop]));
       await this.#within(Promise.all(loops), STOP_TIMEOUT_MS, "kernel threads did not stop");
       return leaks;
+    } catch (error) {
+      if (this.#failure !== undefined) throw error;
+      const where = await this.showState();
+      throw new Error([asError(error).message, ...where].join("\n"), { cause: error });
     } finally {
       await this.#terminate();
     }
@@ -288,6 +315,8 @@ export class Machine {
     kthread_stop_all(this.cpu);
     // Wakes #growOnDemand.
     this.cpu.mem.notify(kthread_wanted_word(), 1);
+    // A kworker that was still booting never answers.
+    this.#abandon(new Error(SHUT_DOWN));
     for (const thread of this.#threads) thread.api[Comlink.releaseProxy]();
     await Promise.all(this.#threads.map((thread) => thread.worker.terminate()));
   }

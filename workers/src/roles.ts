@@ -20,6 +20,10 @@ export interface ThreadData {
   readonly shadow?: Shadow;
   /** Mutant to apply to the sources before they load. */
   readonly mutant?: string;
+  /** Module whose export `workloads` this machine has besides the listed ones. */
+  readonly workloads?: string;
+  /** Where imports lead (resolutions.ts); absent in the first thread of a process. */
+  readonly resolutions?: string;
   /** The machine's epoch on the monotonic clock (clock.ts), ms. */
   readonly epoch: number;
 }
@@ -38,6 +42,8 @@ export interface Leak {
 export interface ThreadApi {
   /** Hash of the kernel image: equal in all threads. */
   image(): number;
+  /** Where this thread's imports led; empty when it was told. */
+  resolutions(): string;
   /** Boot CPU: memory, initcalls. Returns 0 or a negative errno. */
   start_kernel(): number;
   /** Boot CPU: brings up the controller and the disk. Returns 0 or a negative errno. */

@@ -1,6 +1,7 @@
 /** The thread's side of the control plane: makes the Cpu and exposes what the host may ask for. */
 // First: the root of the kernel image.
 import { workloads } from "@ringside/scenarios/index";
+import type { Workload } from "@ringside/scenarios/workload";
 import type { MessagePort } from "node:worker_threads";
 import { image_hash, start_kernel, stop_kernel } from "@ringside/core/debug/image";
 import { kasan_attach, kasan_memory } from "@ringside/core/debug/kasan";
@@ -41,8 +42,10 @@ function loop(cpu: Cpu, data: ThreadData): void {
   in_kernel(cpu, () => (data.role === "rcu_gp" ? rcu_gp_kthread(cpu) : kworker_thread(cpu)));
 }
 
-function run(cpu: Cpu, workload: string, args: WorkloadArgs): WorkloadResult {
-  const body = workloads[workload];
+type Workloads = Readonly<Record<string, Workload>>;
+
+function run(cpu: Cpu, known: Workloads, workload: string, args: WorkloadArgs): WorkloadResult {
+  const body = known[workload];
   if (body === undefined) throw new Error(`unknown workload ${workload}`);
   return in_kernel(cpu, () => body(cpu, args));
 }
@@ -68,10 +71,18 @@ function remove(cpu: Cpu): readonly Leak[] {
   });
 }
 
-export function serve(data: ThreadData, port: MessagePort): void {
+/** `extra`: workloads besides the listed ones. `resolutions`: where this thread's imports led. */
+export function serve(
+  data: ThreadData,
+  port: MessagePort,
+  extra: Workloads,
+  resolutions: () => string,
+): void {
   const cpu = make_cpu(data);
+  const known = { ...workloads, ...extra };
   const api: ThreadApi = {
     image: () => image_hash(),
+    resolutions,
     start_kernel: () =>
       in_kernel(cpu, () => {
         const error = start_kernel(cpu);
@@ -80,7 +91,7 @@ export function serve(data: ThreadData, port: MessagePort): void {
       }),
     probe: () => in_kernel(cpu, () => nvme_probe(cpu)),
     loop: () => loop(cpu, data),
-    run: (workload, args) => run(cpu, workload, args),
+    run: (workload, args) => run(cpu, known, workload, args),
     remove: () => remove(cpu),
   };
   Comlink.expose(api, nodeEndpoint(port));

@@ -7,48 +7,14 @@ import { LOG_BUG, LOG_VIOLATION, LOG_WARN, type LogRecord } from "@ringside/core
 import { dma_fence_counters } from "@ringside/core/dma/fence";
 import { dma_counters } from "@ringside/core/dma/counters";
 import { token_counters } from "@ringside/core/dma/token-oracle";
-import type { KernelConfig } from "@ringside/core/mm/memory-map";
 import { rcu_callbacks_run, rcu_grace_periods } from "@ringside/core/rcu/rcu";
 import { workqueue_executed, workqueue_queued } from "@ringside/core/sched/workqueue";
 import { nvme_controller_counters } from "@ringside/nvme-emu/controller/counters";
 import { type IoCounters, stress_counters } from "@ringside/scenarios/stress-counters";
 import type { Leak, WorkloadResult } from "./roles.ts";
+import { type StressOptions, stress_config, stress_conflict } from "./stress-config.ts";
 
-export interface StressOptions
-  extends Pick<KernelConfig, "cpus" | "variant" | "iommu" | "percpu" | "completion" | "kasan" | "seed"> {
-  readonly seconds: number;
-  /** I/Os in flight per task. */
-  readonly depth: number;
-  /** Bytes per I/O, a multiple of 512. */
-  readonly bs: number;
-  readonly rw: "randread" | "randwrite" | "randrw";
-  readonly buffer: "dmabuf" | "registered";
-  /** Pause of the adversary between two actions, ms. */
-  readonly invalidateMs: number;
-  readonly mutant?: string;
-  /** A machine whose I/O or whose adversary makes no progress for so long hangs, ms. */
-  readonly hangMs: number;
-  /** End the run at the first warning or violation. */
-  readonly stopAtFirst: boolean;
-}
-
-export const DEFAULT_STRESS: StressOptions = {
-  cpus: 2,
-  seconds: 10,
-  depth: 32,
-  bs: 4096,
-  rw: "randrw",
-  buffer: "dmabuf",
-  invalidateMs: 1,
-  variant: "v3-fixed",
-  iommu: "strict",
-  percpu: "atomic",
-  completion: "irq",
-  kasan: false,
-  seed: 1,
-  hangMs: 10_000,
-  stopAtFirst: false,
-};
+export { DEFAULT_STRESS, type StressOptions } from "./stress-config.ts";
 
 export interface StressReport {
   ok: boolean;
@@ -104,35 +70,6 @@ export interface StressHooks {
 const TICK_MS = 250;
 /** The answer to one admin command takes no longer (ms). */
 const ADMIN_MS = 10_000;
-/** dma-buf buffers of one I/O task; scenarios/stress-io.ts makes them. */
-const BUFFERS = 3;
-const MIB = 1 << 20;
-
-/** Memory for the buffers in every place they may be, and a namespace several times the I/O in flight. */
-export function stress_config(options: StressOptions): Partial<KernelConfig> {
-  const tasks = options.cpus - 1;
-  const buffer = Math.ceil((Math.ceil(options.depth / BUFFERS) * options.bs) / 4096) * 4096;
-  return {
-    cpus: options.cpus,
-    variant: options.variant,
-    iommu: options.iommu,
-    percpu: options.percpu,
-    completion: options.completion,
-    kasan: options.kasan,
-    seed: options.seed,
-    ram: 48 * MIB + Math.ceil(tasks * buffer * (BUFFERS + 1) * 1.5),
-    vram: MIB + tasks * buffer * (BUFFERS + 1) * 2,
-    media: tasks * Math.max(4 * MIB, options.depth * options.bs * 2),
-  };
-}
-
-/** What is wrong with a combination of options, or undefined. */
-export function stress_conflict(options: StressOptions): string | undefined {
-  if (options.completion === "poll" && options.buffer === "dmabuf") {
-    return "completion poll: expected buffer registered, since io_uring refuses dma-buf buffers on IOPOLL rings";
-  }
-  return undefined;
-}
 
 /** Runs it to the end. Rejects only when the machine could not be built or booted. */
 export async function run_stress(options: StressOptions, hooks: StressHooks = {}): Promise<StressReport> {
@@ -157,7 +94,7 @@ export async function run_stress(options: StressOptions, hooks: StressHooks = {}
   try {
     leaks = await machine.shutdown();
   } catch (error) {
-    violations.push(message(error));
+    violations.push(...message(error).split("\n"));
   }
   return report(machine, options, {
     seconds,

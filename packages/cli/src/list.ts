@@ -18,7 +18,7 @@ function entries(kind: (typeof KINDS)[number]): Entry[] {
 export function list_command(): CommandUnknownOpts {
   return new Command("list")
     .description("list the names that other commands take")
-    .addArgument(new Argument("<kind>", "what to list").choices(KINDS))
+    .addArgument(new Argument(`<${KINDS.join("|")}>`, "what to list").choices(KINDS))
     .option("--json", "one JSON document on stdout")
     .action((kind, options) => {
       const found = entries(kind);

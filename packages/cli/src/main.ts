@@ -3,35 +3,42 @@
  * The `ringside` command. Human output on a terminal; with --json exactly one document on stdout and
  * everything else on stderr. Exit 0 fine, 1 a violation or failed check, 2 bad usage, 130 interrupted.
  */
-import { Command, CommanderError } from "@commander-js/extra-typings";
+import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { list_command } from "./list.ts";
 import { nvme_command } from "./nvme.ts";
 import { stress_command } from "./stress.ts";
 
+const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
-/** Bad usage gets one line: what came, what was expected, what may have been meant. */
-function one_line(text: string): string {
-  return `${text.trim().replaceAll(/\s*\n\s*/g, " ")}\n`;
-}
-
-const program = new Command("ringside")
-  .description("The Linux I/O path io_uring, block, NVMe with dma-buf tokens, as truly parallel threads.")
-  .showSuggestionAfterError()
-  .configureOutput({ outputError: (text, write) => write(one_line(text)) })
-  .exitOverride();
-for (const command of [stress_command(), nvme_command(), list_command()]) {
-  command.copyInheritedSettings(program);
+const program = new Command("ringside").description(
+  "The Linux I/O path io_uring, block, NVMe with dma-buf tokens, as truly parallel threads.",
+);
+const commands = [stress_command(), nvme_command(), list_command()];
+const names = commands.map((command) => command.name()).join(", ");
+for (const command of commands) {
   program.addCommand(command);
+  strict(command, `see ringside ${command.name()} --help`);
+}
+strict(program, `expected one of ${names}; see ringside --help`);
+
+/** Bad usage gets one line on stderr: what came, what was expected, what may have been meant. */
+function strict(command: CommandUnknownOpts, hint: string): void {
+  command.exitOverride().configureOutput({
+    outputError: (text, write) => {
+      const said = text.trim().replaceAll(/\s*\n\s*/g, " ");
+      write(/expected|allowed/i.test(said) ? `${said}\n` : `${said} (${hint})\n`);
+    },
+  });
 }
 
 try {
-  if (process.argv.length <= 2) {
-    const names = program.commands.map((command) => command.name()).join(", ");
-    program.error(`error: expected a command: ${names} (see ringside --help)`);
-  }
+  if (process.argv.length <= 2) program.error("error: missing command");
   await program.parseAsync();
 } catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+  else {
+    console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = EXIT_FAILED;
+  }
 }

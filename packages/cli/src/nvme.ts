@@ -75,10 +75,11 @@ async function fetch_info(): Promise<Info> {
 }
 
 export function nvme_command(): CommandUnknownOpts {
+  const names = Object.keys(VIEWS);
   const kinds = Object.entries(VIEWS).map(([name, view]) => `${name}: ${view.about}`);
   return new Command("nvme")
     .description(`boot a machine and show its NVMe controller (${kinds.join("; ")})`)
-    .addArgument(new Argument("<what>", "what to show").choices(Object.keys(VIEWS)))
+    .addArgument(new Argument(`<${names.join("|")}>`, "what to show").choices(names))
     .option("--json", "one JSON document on stdout")
     .action(async (what, options) => {
       const view = VIEWS[what] as View;

@@ -1,6 +1,7 @@
 /** How a stress run looks on a terminal: a live line, then a table and a last line that says pass or what broke. */
 import { styleText } from "node:util";
-import type { StressOptions, StressProgress, StressReport } from "@ringside/workers/stress";
+import type { StressProgress, StressReport } from "@ringside/workers/stress";
+import { type StressOptions, stress_command_line } from "@ringside/workers/stress-config";
 import Table from "cli-table3";
 import { createLogUpdate } from "log-update";
 
@@ -33,6 +34,8 @@ export function stress_progress(options: StressOptions, stream: NodeJS.WriteStre
   let open = true;
   return {
     update: (progress) => {
+      // At once: a run that is killed has said how to repeat it.
+      if (!live && last === undefined) stream.write(`${stress_command_line(options)}\n`);
       const line = progress_line(progress, last, options.seconds);
       last = progress;
       if (live) live(line);
@@ -107,9 +110,14 @@ function problems(r: StressReport): string {
 
 function verdict(options: StressOptions, r: StressReport): string {
   const ran = `${r.seconds} s, seed ${r.seed}`;
+  const again = `again with: ${stress_command_line(options)}`;
   const found = `${r.violations.length} violations, ${r.warnings.length} warnings, ${r.leaks.length} leaks`;
-  if (r.interrupted === true) return styleText("yellow", `interrupted: ${ran}; ${found}`);
+  if (r.interrupted === true) {
+    return styleText("yellow", `interrupted: ${ran}; ${found}${r.ok ? "" : `; ${again}`}`);
+  }
+  if (r.ok && options.mutant !== undefined) {
+    return styleText("yellow", `mutant ${options.mutant} not caught in ${ran}; ${again}`);
+  }
   if (r.ok) return styleText("green", `pass: ${ran}; nothing broke`);
-  const mutant = options.mutant === undefined ? "" : ` --mutant ${options.mutant}`;
-  return styleText("red", `FAIL: ${found}; again with: ringside stress --seed ${r.seed}${mutant}`);
+  return styleText("red", `FAIL: ${found}; ${again}`);
 }

@@ -2,7 +2,8 @@
 import { Command, type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import { findMutant } from "@ringside/mutants/index";
 import { ConfigError } from "@ringside/workers/machine";
-import { DEFAULT_STRESS, run_stress, type StressOptions, type StressReport } from "@ringside/workers/stress";
+import { run_stress, type StressReport } from "@ringside/workers/stress";
+import { DEFAULT_STRESS, type StressOptions, stress_command_line } from "@ringside/workers/stress-config";
 import { stress_progress, stress_table } from "./stress-view.ts";
 import { duration, integer, size } from "./values.ts";
 
@@ -93,6 +94,7 @@ async function stress(options: StressOptions, json: boolean): Promise<number> {
     const report = await run_stress(options, { onProgress: view.update, signal: abort.signal });
     view.done();
     console.log(json ? JSON.stringify(report) : stress_table(options, report));
+    if (json && !report.ok) console.error(`again with: ${stress_command_line(options)}`);
     return report.interrupted === true ? EXIT_INTERRUPTED : report.ok ? 0 : EXIT_VIOLATION;
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

@@ -156,8 +156,8 @@ function io_dmabuf_map_release_work(cpu: Cpu, work: WorkPtr): void {
 
   if (refcount_dec_and_test(cpu, token + TOKEN_REFS)) {
     // Destruction waits for I/O and fences; deferring it keeps the locking simple.
-    INIT_WORK(cpu, (token + TOKEN_RELEASE_WORK) as WorkPtr, TOKEN_DESTROY_WORK);
-    queue_work(cpu, system_wq(cpu), (token + TOKEN_RELEASE_WORK) as WorkPtr);
+    INIT_WORK(cpu, token + TOKEN_RELEASE_WORK, TOKEN_DESTROY_WORK);
+    queue_work(cpu, system_wq(cpu), token + TOKEN_RELEASE_WORK);
   }
 }
 
@@ -165,8 +165,8 @@ function io_dmabuf_map_release_work(cpu: Cpu, work: WorkPtr): void {
 function io_dmabuf_map_refs_release(cpu: Cpu, ref: PercpuRefPtr): void {
   const map = (ref - REFS) as IoDmabufMapPtr;
 
-  INIT_WORK(cpu, (map + MAP_RELEASE_WORK) as WorkPtr, MAP_RELEASE_WORK_FN);
-  queue_work(cpu, system_wq(cpu), (map + MAP_RELEASE_WORK) as WorkPtr);
+  INIT_WORK(cpu, map + MAP_RELEASE_WORK, MAP_RELEASE_WORK_FN);
+  queue_work(cpu, system_wq(cpu), map + MAP_RELEASE_WORK);
 }
 
 /** Initialises the generic part of a map: the importer's map operation calls it last. 0 or -ENOMEM. */
@@ -309,8 +309,8 @@ function io_dmabuf_token_release_work(cpu: Cpu, work: WorkPtr): void {
 /** Lets go of the token; it is destroyed later, when its maps are. Call once. */
 export function io_dmabuf_token_release(cpu: Cpu, token: IoDmabufTokenPtr): void {
   // Destruction waits for I/O and fences; deferring it keeps the locking simple.
-  INIT_WORK(cpu, (token + TOKEN_RELEASE_WORK) as WorkPtr, TOKEN_RELEASE_WORK_FN);
-  queue_work(cpu, system_wq(cpu), (token + TOKEN_RELEASE_WORK) as WorkPtr);
+  INIT_WORK(cpu, token + TOKEN_RELEASE_WORK, TOKEN_RELEASE_WORK_FN);
+  queue_work(cpu, system_wq(cpu), token + TOKEN_RELEASE_WORK);
 }
 
 /**

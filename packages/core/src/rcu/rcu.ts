@@ -11,6 +11,7 @@ import type { Ptr } from "atomics-sync";
 import { kernel_static, kernel_symbol, percpu_static, symbol_call, type SymbolId } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
+import { llist_add, llist_del_all, llist_empty, llist_reverse_order } from "../mm/llist.ts";
 import { COMPLETION_SIZE, complete, init_completion, wait_for_completion } from "../sched/completion.ts";
 import { type Cpu, nr_cpu_ids, per_cpu_ptr, SOFTIRQ_OFFSET, stack_pop, stack_push } from "../sched/cpu.ts";
 import { kthread_alive, kthread_should_stop } from "../sched/kthread.ts";
@@ -80,14 +81,9 @@ export function call_rcu_hurry(cpu: Cpu, head: RcuHeadPtr, func: SymbolId): void
 }
 
 function push_callback(cpu: Cpu, id: number, head: number): void {
-  const list = per_cpu_ptr(cpu, CBLIST, id);
-  for (;;) {
-    const first = cpu.mem.loadAcquire(list);
-    cpu.mem.write(head + NEXT, first);
-    // Pairs with the exchange in take_callbacks: rcu_gp sees the callback's fields, and the grace period
-    // it then starts is later than everything the caller did, in particular the unpublishing.
-    if (cpu.mem.compareExchange(list, first, head) === first) break;
-  }
+  // The push has full order: the grace period that rcu_gp starts when it sees the callback is later than
+  // everything the caller did, in particular the unpublishing.
+  llist_add(cpu, per_cpu_ptr(cpu, CBLIST, id), head, NEXT);
   const kthread = cpu.mem.loadAcquire(RCU_STATE + GP_KTHREAD);
   if (kthread !== 0) wake_up_process(cpu, task_of_cpu(cpu, kthread - 1));
 }
@@ -152,7 +148,7 @@ export function rcu_gp_kthread(cpu: Cpu): void {
 
 function callbacks_pending(cpu: Cpu): boolean {
   for (let id = 0; id < nr_cpu_ids(cpu); id++) {
-    if (cpu.mem.loadAcquire(per_cpu_ptr(cpu, CBLIST, id)) !== 0) return true;
+    if (!llist_empty(cpu, per_cpu_ptr(cpu, CBLIST, id))) return true;
   }
   return false;
 }
@@ -173,9 +169,8 @@ export function rcu_gp_once(cpu: Cpu): boolean {
 function take_callbacks(cpu: Cpu, batch: number): boolean {
   let any = false;
   for (let id = 0; id < nr_cpu_ids(cpu); id++) {
-    const list = per_cpu_ptr(cpu, CBLIST, id);
-    const first = cpu.mem.loadAcquire(list) === 0 ? 0 : cpu.mem.exchange(list, 0);
-    cpu.mem.write(batch + id * 4, oldest_first(cpu, first));
+    const first = llist_del_all(cpu, per_cpu_ptr(cpu, CBLIST, id));
+    cpu.mem.write(batch + id * 4, llist_reverse_order(cpu, first, NEXT));
     if (first !== 0) any = true;
   }
   return any;
@@ -193,18 +188,6 @@ function wait_for_quiescent_states(cpu: Cpu, sequence: number): void {
   }
   set_current_state(cpu, TASK_RUNNING);
   rcu_set_gp_waiter(cpu, 0);
-}
-
-function oldest_first(cpu: Cpu, list: number): number {
-  let result = 0;
-  let node = list;
-  while (node !== 0) {
-    const next = cpu.mem.read(node + NEXT);
-    cpu.mem.write(node + NEXT, result);
-    result = node;
-    node = next;
-  }
-  return result;
 }
 
 function run_callbacks(cpu: Cpu, list: number): void {

@@ -16,5 +16,6 @@ const SHORT_SLEEP_MS = 0.2;
 
 export function idle_spin_adapt(cpu: Cpu, slept_ms: number): void {
   const rounds = cpu.idle_spin;
-  cpu.idle_spin = slept_ms < SHORT_SLEEP_MS ? Math.min(SPIN_MAX, rounds * 2) : Math.max(SPIN_MIN, rounds >> 1);
+  cpu.idle_spin =
+    slept_ms < SHORT_SLEEP_MS ? Math.min(SPIN_MAX, rounds * 2) : Math.max(SPIN_MIN, rounds >> 1);
 }

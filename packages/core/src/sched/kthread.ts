@@ -32,10 +32,11 @@ export function kthread_should_stop(cpu: Cpu): boolean {
   return cpu.mem.loadAcquire(SHOULD_STOP) !== 0;
 }
 
-/** A kworker enters and leaves its main loop. */
+/** Counts a kworker that will enter its main loop, if it runs yet or not. Whoever sends it there calls this first. */
 export function kthread_start(cpu: Cpu): void {
   cpu.mem.fetchAdd(ALIVE, 1);
 }
+/** The kworker, when it leaves the loop. */
 export function kthread_exit(cpu: Cpu): void {
   // Pairs with kthread_alive in rcu_gp: it set its state before it looked, so it sees 0 or is woken.
   if (cpu.mem.fetchSub(ALIVE, 1) === 1) wake_kthreads(cpu);

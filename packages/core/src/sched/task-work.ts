@@ -7,6 +7,7 @@
 import type { Ptr } from "atomics-sync";
 import { symbol_call, type SymbolId } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
+import { llist_add, llist_del_all, llist_empty, llist_reverse_order } from "../mm/llist.ts";
 import type { Cpu } from "./cpu.ts";
 import {
   clear_thread_flag,
@@ -35,19 +36,13 @@ export function init_task_work(cpu: Cpu, work: CallbackHeadPtr, func: SymbolId):
 
 /** Queues `func(cpu, work)` to run in `task` and breaks its interruptible sleep (TWA_SIGNAL). */
 export function task_work_add(cpu: Cpu, task: TaskPtr, work: CallbackHeadPtr): void {
-  const head = task_works_head(task);
-  for (;;) {
-    const first = cpu.mem.loadAcquire(head);
-    cpu.mem.write(work + NEXT, first);
-    // Pairs with the exchange in task_work_run: the callback's fields are visible to the task.
-    if (cpu.mem.compareExchange(head, first, work) === first) break;
-  }
+  llist_add(cpu, task_works_head(task), work, NEXT);
   set_tsk_thread_flag(cpu, task, TIF_NOTIFY_SIGNAL);
   kick_task(cpu, task);
 }
 
 export function task_work_pending(cpu: Cpu): boolean {
-  return cpu.mem.loadAcquire(task_works_head(current_task(cpu))) !== 0;
+  return !llist_empty(cpu, task_works_head(current_task(cpu)));
 }
 
 /** Runs all pending works of the running task, oldest first, until none is left. True if there were any. */
@@ -55,10 +50,10 @@ export function task_work_run(cpu: Cpu): boolean {
   const head = task_works_head(current_task(cpu));
   let ran = false;
   for (;;) {
-    if (cpu.mem.loadAcquire(head) === 0) return ran;
-    // The flag goes first: a work added after the exchange sets it again.
+    if (llist_empty(cpu, head)) return ran;
+    // The flag goes first: a work added after the take sets it again.
     clear_thread_flag(cpu, TIF_NOTIFY_SIGNAL);
-    let work = oldest_first(cpu, cpu.mem.exchange(head, 0));
+    let work = llist_reverse_order(cpu, llist_del_all(cpu, head), NEXT);
     while (work !== 0) {
       const next = cpu.mem.read(work + NEXT);
       symbol_call(cpu, cpu.mem.read(work + FUNC), work);
@@ -66,17 +61,4 @@ export function task_work_run(cpu: Cpu): boolean {
       ran = true;
     }
   }
-}
-
-/** The list is a stack; oldest first means reversed. */
-function oldest_first(cpu: Cpu, list: number): number {
-  let result = 0;
-  let node = list;
-  while (node !== 0) {
-    const next = cpu.mem.read(node + NEXT);
-    cpu.mem.write(node + NEXT, result);
-    result = node;
-    node = next;
-  }
-  return result;
 }

@@ -13,7 +13,7 @@ import { type SymbolId, percpu_static, symbol_call, symbol_name } from "../debug
 import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import { INIT_LIST_HEAD, list_add_tail, list_del_init, list_empty, list_next } from "../mm/list.ts";
 import { type Cpu, stack_pop, stack_push, this_cpu_ptr } from "./cpu.ts";
-import { kthread_exit, kthread_should_stop, kthread_start } from "./kthread.ts";
+import { kthread_exit, kthread_should_stop } from "./kthread.ts";
 import { cond_resched, schedule } from "./schedule.ts";
 import { current_task, set_current_state, TASK_RUNNING, TASK_UNINTERRUPTIBLE } from "./task.ts";
 import {
@@ -55,12 +55,11 @@ import {
 /** The struct worker of each kworker thread. */
 const KWORKER = percpu_static("kworker", WORKER_SIZE);
 
-/** Main loop of a kworker thread. Returns when told to stop and no work is left anywhere. */
+/** Main loop of a kworker thread; kthread_start has counted it. Returns when told to stop and no work is left anywhere. */
 export function kworker_thread(cpu: Cpu): void {
   const worker = this_cpu_ptr(cpu, KWORKER);
   init_worker(cpu, worker);
   cpu.worker = worker;
-  kthread_start(cpu);
   kworker_arrive(cpu);
   worker_enter_idle(cpu, worker);
   for (;;) {
@@ -70,6 +69,8 @@ export function kworker_thread(cpu: Cpu): void {
     serve_pool(cpu, worker, pool);
   }
   cpu.worker = 0;
+  // A thread that looked while we had arrived but were not idle yet has gone back to sleep: it may leave now.
+  wake_idle_workers(cpu);
   kthread_exit(cpu);
 }
 

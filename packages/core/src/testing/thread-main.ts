@@ -9,7 +9,7 @@ import { kasan_attach, kasan_memory } from "../debug/kasan.ts";
 import type { KernelConfig } from "../mm/memory-map.ts";
 import { rcu_gp_kthread } from "../rcu/rcu.ts";
 import { Cpu } from "../sched/cpu.ts";
-import { kthread_stop_all, kthread_wanted_word } from "../sched/kthread.ts";
+import { kthread_start, kthread_stop_all, kthread_wanted_word } from "../sched/kthread.ts";
 import { cpu_enter, cpu_exit } from "../sched/schedule.ts";
 import { kworker_thread } from "../sched/workqueue.ts";
 
@@ -99,4 +99,6 @@ port.on("message", (order: ThreadOrder) => {
     tell({ news: "failed", stack: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   }
 });
+// Counted before the machine runs: rcu_gp must not leave while a kworker has yet to start.
+if (data.role === "kworker" && data.run === "") kthread_start(cpu);
 tell({ news: "ready", hash: image_hash(), wanted: kthread_wanted_word() });

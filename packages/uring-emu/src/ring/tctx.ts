@@ -14,6 +14,7 @@
  */
 import { kernel_initcall, percpu_static, type SymbolId } from "@ringside/core/debug/image";
 import { struct_layout } from "@ringside/core/debug/layout";
+import { llist_add, llist_del_all, llist_reverse_order } from "@ringside/core/mm/llist";
 import { nr_cpu_ids, per_cpu_ptr, this_cpu_ptr, type Cpu } from "@ringside/core/sched/cpu";
 import { set_current_state, task_of_cpu, TASK_RUNNING, type TaskPtr } from "@ringside/core/sched/task";
 import {
@@ -114,16 +115,8 @@ function add_local(cpu: Cpu, tctx: number, req: ReqPtr): void {
 }
 
 function add_shared(cpu: Cpu, tctx: number, req: ReqPtr): void {
-  const mem = cpu.mem;
-  for (;;) {
-    const first = mem.loadAcquire(tctx + LIST);
-    mem.write(req + NEXT, first);
-    // Pairs with the exchange in tctx_take_shared: the runner sees the request complete.
-    if (mem.compareExchange(tctx + LIST, first, req) !== first) continue;
-    // Not empty: whoever made it so has queued, or is about to queue, the callback.
-    if (first === 0) queue_callback(cpu, tctx);
-    return;
-  }
+  // Not empty: whoever made it so has queued, or is about to queue, the callback.
+  if (llist_add(cpu, tctx + LIST, req, NEXT)) queue_callback(cpu, tctx);
 }
 
 function queue_callback(cpu: Cpu, tctx: number): void {
@@ -153,17 +146,7 @@ export function tctx_take_local(cpu: Cpu): ReqPtr {
 
 /** The shared list of any task, oldest first; 0 when empty. */
 export function tctx_take_shared(cpu: Cpu, tctx: TctxPtr): ReqPtr {
-  const mem = cpu.mem;
-  if (mem.loadAcquire(tctx + LIST) === 0) return 0 as ReqPtr;
-  let node = mem.exchange(tctx + LIST, 0);
-  let result = 0;
-  while (node !== 0) {
-    const next = mem.read(node + NEXT);
-    mem.write(node + NEXT, result);
-    result = node;
-    node = next;
-  }
-  return result as ReqPtr;
+  return llist_reverse_order(cpu, llist_del_all(cpu, tctx + LIST), NEXT) as ReqPtr;
 }
 
 export function tctx_of_cpu(cpu: Cpu, id: number): TctxPtr {

@@ -111,5 +111,5 @@ export function fixture_file(cpu: Cpu, takesTokens: boolean): FilePtr {
 /** A buffer of `bytes`; nobody ever touches its memory. */
 export function fixture_buffer(cpu: Cpu, bytes: number): DmaBufPtr {
   // The exporter's private data must not be NULL.
-  return dma_buf_export(cpu, BUF_OPS, BOOKS, bytes, 0) as DmaBufPtr;
+  return dma_buf_export(cpu, BUF_OPS, BOOKS, bytes, 0);
 }

@@ -1,0 +1,94 @@
+import { MUTANTS } from "@ringside/mutants/index";
+import { workloads } from "@ringside/scenarios/index";
+import type { StressReport } from "@ringside/workers/stress";
+import { describe, expect, it } from "vitest";
+import { ringside } from "./ringside.ts";
+
+/** What --json promises: one document on stdout, and nothing else. */
+function document(stdout: string): unknown {
+  expect(stdout.trimEnd().split("\n")).toHaveLength(1);
+  return JSON.parse(stdout);
+}
+
+describe("ringside list", () => {
+  it("names every mutant and what it breaks", async () => {
+    const { status, stdout, stderr } = await ringside(["list", "mutants"]);
+    for (const { name, breaks } of MUTANTS) expect(stdout).toContain(`${name.padEnd(28)} ${breaks}\n`);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  });
+
+  it("gives them as JSON too", async () => {
+    const [mutants, known] = await Promise.all([
+      ringside(["list", "mutants", "--json"]),
+      ringside(["list", "workloads", "--json"]),
+    ]);
+    expect(document(mutants.stdout)).toEqual(MUTANTS.map(({ name, breaks }) => ({ name, about: breaks })));
+    expect(document(known.stdout)).toEqual(Object.keys(workloads).map((name) => ({ name, about: "" })));
+  });
+});
+
+describe("ringside nvme", () => {
+  it.each([
+    ["list", /\/dev\/nvme0n1 .* ringside NVMe Controller /, { Devices: expect.anything() as unknown }],
+    ["id-ctrl", /^mn +: ringside NVMe Controller/m, { mn: expect.stringContaining("ringside") as unknown }],
+    ["id-ns", /^nsze +: /m, { nsze: expect.any(Number) as unknown }],
+    ["smart-log", /^percentage_used/m, { critical_warning: 0 }],
+    ["error-log", /Entry\[ 0\]/, { errors: expect.any(Array) as unknown }],
+    ["show-regs", /^cap +: /m, { cap: expect.anything() as unknown }],
+  ])("%s shows the controller, as text and as JSON", async (what, text, json) => {
+    const human = await ringside(["nvme", what]);
+    expect(human.stdout).toMatch(text);
+    expect({ status: human.status, stderr: human.stderr }).toEqual({ status: 0, stderr: "" });
+    const machine = await ringside(["nvme", what, "--json"]);
+    expect(document(machine.stdout)).toMatchObject(json);
+    expect({ status: machine.status, stderr: machine.stderr }).toEqual({ status: 0, stderr: "" });
+  });
+});
+
+describe("ringside stress", () => {
+  it("ends with a table and a last line that says pass and the seed", async () => {
+    const { status, stdout } = await ringside(["stress", "--seconds", "1", "--seed", "77"]);
+    expect(stdout).toMatch(/\n\S*pass: [\d.]+ s, seed 77; nothing broke\S*\n$/);
+    expect(status).toBe(0);
+  });
+
+  it("with --json prints the report and nothing else on stdout", async () => {
+    const { status, stdout, stderr } = await ringside(["stress", "--seconds", "1", "--seed", "5", "--json"]);
+    const report = document(stdout) as StressReport;
+    expect(report).toMatchObject({ ok: true, seed: 5, variant: "v3-fixed", violations: [], leaks: [] });
+    expect(stderr, "the progress").toMatch(/^ringside stress --seconds 1 --seed 5\n/);
+    expect(status).toBe(0);
+  });
+
+  it.each([[[]], [["--json"]]])("with a mutant exits 1 and says how to repeat it %j", async (json) => {
+    const args = "stress --mutant unmap-unlocked --seconds 3 --seed 9 --depth 8".split(" ");
+    const { status, stdout, stderr } = await ringside([...args, ...json]);
+    const said = json.length > 0 ? stderr : stdout;
+    expect(said).toContain(
+      "again with: ringside stress --seconds 3 --depth 8 --seed 9 --mutant unmap-unlocked",
+    );
+    if (json.length > 0) {
+      const report = document(stdout) as StressReport;
+      expect(report).toMatchObject({ ok: false, mutant: "unmap-unlocked" });
+      expect(report.warnings.join("\n")).toContain("resv not held");
+    }
+    expect(status).toBe(1);
+  });
+
+  it.each([[[]], [["--json"]]])(
+    "ends on Ctrl-C with a report, exit 130, no stuck process %j",
+    async (json) => {
+      let interrupted = 0;
+      const { status, stdout } = await ringside(["stress", "--seconds", "600", ...json], (child) => {
+        // The run has begun.
+        if (interrupted === 0) child.kill("SIGINT");
+        interrupted ||= performance.now();
+      });
+      if (json.length > 0) expect(document(stdout)).toMatchObject({ interrupted: true, violations: [] });
+      else expect(stdout).toMatch(/interrupted: [\d.]+ s, seed \d+; 0 violations, 0 warnings, 0 leaks/);
+      expect(status).toBe(130);
+      // Seconds when the machine is idle; the child is killed after a minute, so this one only says "soon".
+      expect(performance.now() - interrupted).toBeLessThan(30_000);
+    },
+  );
+});
