@@ -61,7 +61,8 @@ export function symbol_name(id: SymbolId): string {
 export function kernel_static(name: string, bytes: number): number {
   const address = staticEnd;
   staticEnd += Math.ceil(bytes / LINE) * LINE;
-  if (staticEnd > STATIC_LIMIT) throw new Error(`kernel image: static data exceeds ${STATIC_LIMIT} at ${name}`);
+  if (staticEnd > STATIC_LIMIT)
+    throw new Error(`kernel image: static data exceeds ${STATIC_LIMIT} at ${name}`);
   statics.push({ name, address, bytes });
   return address;
 }
@@ -77,7 +78,8 @@ export function kernel_rodata(name: string, words: readonly number[]): number {
 export function percpu_static(name: string, bytes: number): number {
   const offset = percpuEnd;
   percpuEnd += Math.ceil(bytes / LINE) * LINE;
-  if (percpuEnd > PERCPU_STACK) throw new Error(`kernel image: per-CPU data exceeds ${PERCPU_STACK} at ${name}`);
+  if (percpuEnd > PERCPU_STACK)
+    throw new Error(`kernel image: per-CPU data exceeds ${PERCPU_STACK} at ${name}`);
   statics.push({ name: `percpu:${name}`, address: offset, bytes });
   return offset;
 }
@@ -95,7 +97,8 @@ export function kernel_exitcall(fn: KernelFunction): void {
 /** Writes the constant tables and runs the initcalls. Returns 0 or the first negative errno. */
 export function start_kernel(cpu: Cpu): number {
   for (const table of rodata) {
-    for (let i = 0; i < table.words.length; i++) cpu.mem.write(table.address + 4 * i, table.words[i] as number);
+    for (let i = 0; i < table.words.length; i++)
+      cpu.mem.write(table.address + 4 * i, table.words[i] as number);
   }
   for (const init of initcalls) {
     const error = init(cpu) as number | undefined;

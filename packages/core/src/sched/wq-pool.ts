@@ -55,7 +55,7 @@ import {
 /** The struct worker of each kworker thread. */
 const KWORKER = percpu_static("kworker", WORKER_SIZE);
 
-/** Main loop of a kworker thread; kthread_start has counted it. Returns when told to stop and no work is left anywhere. */
+/** Main loop of a kworker; kthread_start has counted it. Returns when told to stop and no work is left anywhere. */
 export function kworker_thread(cpu: Cpu): void {
   const worker = this_cpu_ptr(cpu, KWORKER);
   init_worker(cpu, worker);

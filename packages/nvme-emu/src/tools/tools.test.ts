@@ -92,7 +92,7 @@ describe("id-ctrl and id-ns", () => {
       "fr        : 1.0     ",
     ]);
     expect(lines).toContain("ieee      : 000000");
-    expect(lines).toContain("mdts      : 8");
+    expect(lines).toContain("mdts      : 10");
     expect(lines).toContain("ver       : 0x10400");
     expect(lines).toContain("fguid     : 00000000-0000-0000-0000-000000000000");
     expect(lines).toContain("sqes      : 0x66");
@@ -111,7 +111,7 @@ describe("id-ctrl and id-ns", () => {
       "vid ssvid sn mn fr rab ieee cmic mdts cntlid ver rtd3r rtd3e oaes ctratt rrls cntrltype fguid";
     expect(Object.keys(json).slice(0, 18)).toEqual(first.split(" "));
     expect(Object.keys(json).at(-1)).toBe("psds");
-    expect(json).toMatchObject({ vid: 0x1d1d, mdts: 8, nn: 16, sqes: 0x66, cqes: 0x44 });
+    expect(json).toMatchObject({ vid: 0x1d1d, mdts: 10, nn: 16, sqes: 0x66, cqes: 0x44 });
     expect(json["psds"]).toMatchObject([{ max_power: 2500, flags: 0, entry_lat: 0 }]);
   });
 
