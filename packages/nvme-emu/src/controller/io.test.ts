@@ -64,10 +64,10 @@ describe("read and write", () => {
 
   it("a command of more than MDTS says is refused before anything else", () => {
     const sectors = NVME_MDTS_BYTES / 512;
-    // Past the end of the namespace, so that the next check in line answers when this one does not.
-    const command = { opcode: O.nvme_cmd_read, prp1: page, cdw10: 0x7fffffff };
+    // A PRP list at an odd address, so that the next check in line answers when this one does not.
+    const command = { opcode: O.nvme_cmd_read, prp1: page, prp2: page + 4 };
     expect(client.io_status(1, { ...command, cdw12: sectors })).toBe("0/02h INVALID_FIELD");
-    expect(client.io_status(1, { ...command, cdw12: sectors - 1 })).toBe("0/80h LBA_RANGE");
+    expect(client.io_status(1, { ...command, cdw12: sectors - 1 })).toBe("0/13h PRP_INVALID_OFFSET");
   });
 
   it("fused and SGL commands, and unknown opcodes, are refused", () => {
