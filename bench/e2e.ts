@@ -1,9 +1,9 @@
 /**
  * End-to-end IOPS: one CPU and the controller, depth 64, random reads through a dma-buf buffer.
  *
- *   node bench/e2e.ts [--ms 2000] [--runs 5] [--profile]
+ *   node bench/e2e.ts [--ms 2000] [--runs 5]
  *
- * Prints the median and the spread of the runs; --profile adds where both threads' time goes.
+ * Prints the median and the spread of the runs.
  */
 import { parseArgs } from "node:util";
 import { Machine } from "@ringside/workers/machine";
@@ -12,7 +12,6 @@ const { values } = parseArgs({
   options: {
     ms: { type: "string", default: "2000" },
     runs: { type: "string", default: "5" },
-    profile: { type: "boolean", default: false },
   },
 });
 const ms = Number(values.ms);

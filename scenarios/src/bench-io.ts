@@ -8,9 +8,7 @@ import { errname } from "@ringside/core/debug/errno";
 import { close_fd } from "@ringside/core/fs/fdtable";
 import { O_DIRECT, O_RDWR } from "@ringside/core/fs/file";
 import type { Cpu } from "@ringside/core/sched/cpu";
-import { stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import { nvme_disk } from "@ringside/nvme-emu/driver/dev";
-import { REGBUF_DESC_SIZE, type RegbufDescPtr } from "@ringside/uring-emu/abi/register";
 import { IORING_SETUP_IOPOLL } from "@ringside/uring-emu/abi/setup";
 import {
   IoUring,
@@ -26,15 +24,14 @@ import {
   io_uring_queue_exit,
   io_uring_queue_init,
   io_uring_register_buffers_sparse,
-  io_uring_register_buffers_update_desc,
-  io_uring_register_dmabuf,
   io_uring_sqe_set_data,
   io_uring_submit_and_wait,
-  regbuf_desc_uaddr,
 } from "@ringside/uring-emu/liburing";
 import {
+  buffer_address,
   buffer_create,
   buffer_destroy,
+  buffer_register,
   KIND_PLAIN,
   KIND_UDMABUF,
   type StressBuffer,
@@ -71,12 +68,7 @@ function set_up(cpu: Cpu, args: Args): Bench {
   must("register", io_uring_register_buffers_sparse(cpu, ring, 1));
   const fd = must("open", bdev_open(cpu, nvme_disk(cpu), O_RDWR | O_DIRECT));
   const buffer = buffer_create(cpu, args["buffer"] === "registered" ? KIND_PLAIN : KIND_UDMABUF, depth * bs);
-  if (buffer.kind === KIND_PLAIN) {
-    const desc = stack_push(cpu, REGBUF_DESC_SIZE) as RegbufDescPtr;
-    regbuf_desc_uaddr(cpu, desc, buffer.pages, buffer.bytes);
-    must("register buffer", io_uring_register_buffers_update_desc(cpu, ring, 0, desc, 0, 1));
-    stack_pop(cpu, desc);
-  } else must("register dmabuf", io_uring_register_dmabuf(cpu, ring, 0, buffer.fd, fd));
+  must("register buffer", buffer_register(cpu, ring, 0, buffer, fd));
   const bytes = bdev_nr_bytes(cpu, disk_part0(nvme_disk(cpu)));
   const op = args["op"] === "nop" ? OP_NOP : args["op"] === "write" ? OP_WRITE : OP_READ;
   const batch = Math.max(1, depth >> 2);
@@ -87,7 +79,7 @@ function prep(cpu: Cpu, b: Bench, slot: number): void {
   const sqe = io_uring_get_sqe(cpu, b.ring);
   if (b.op === OP_NOP) io_uring_prep_nop(cpu, sqe);
   else {
-    const address = b.buffer.pages * (b.buffer.kind === KIND_PLAIN ? 1 : 0) + slot * b.bs;
+    const address = buffer_address(b.buffer, slot * b.bs);
     const position = (cpu.random32() % b.blocks) * b.bs;
     if (b.op === OP_READ) io_uring_prep_read_fixed(cpu, sqe, b.fd, address, b.bs, position, 0);
     else io_uring_prep_write_fixed(cpu, sqe, b.fd, address, b.bs, position, 0);

@@ -2,7 +2,8 @@
  * The buffers of one I/O task and how its user side reaches their bytes: VRAM that may move at any time,
  * pages behind udmabuf, and plain user pages.
  *
- * Interface: buffer_create, then around short accesses buffer_begin / buffer_sector / buffer_end; destroy.
+ * Interface: buffer_create, buffer_register; then buffer_address for I/O, and around short accesses by the
+ * task itself buffer_begin / buffer_at / buffer_end; buffer_destroy.
  */
 import { IS_ERR } from "@ringside/core/debug/errno";
 import { dma_buf_fd, dma_buf_put, type DmaBufPtr, get_dma_buf } from "@ringside/core/dma/buf";
@@ -19,7 +20,14 @@ import { close_fd } from "@ringside/core/fs/fdtable";
 import { PAGE_SHIFT, PAGE_SIZE } from "@ringside/core/mm/memory-map";
 import { __GFP_ZERO, GFP_KERNEL } from "@ringside/core/mm/gfp";
 import { alloc_pages_exact, free_pages_exact } from "@ringside/core/mm/page-alloc";
-import type { Cpu } from "@ringside/core/sched/cpu";
+import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
+import { REGBUF_DESC_SIZE, type RegbufDescPtr } from "@ringside/uring-emu/abi/register";
+import {
+  type IoUring,
+  io_uring_register_buffers_update_desc,
+  io_uring_register_dmabuf,
+  regbuf_desc_uaddr,
+} from "@ringside/uring-emu/liburing";
 import { registry_add, registry_remove } from "./stress-registry.ts";
 
 export const KIND_VRAM = 0;
@@ -66,6 +74,27 @@ function export_fd(cpu: Cpu, dmabuf: DmaBufPtr): number {
   const fd = dma_buf_fd(cpu, dmabuf);
   if (fd < 0) throw new Error(`stress: no descriptor for a dma-buf (${fd})`);
   return fd;
+}
+
+/** Puts the buffer, for I/O on `target_fd`, into slot `index` of the ring. 1 or -errno. */
+export function buffer_register(
+  cpu: Cpu,
+  ring: IoUring,
+  index: number,
+  buffer: StressBuffer,
+  target_fd: number,
+): number {
+  if (buffer.kind !== KIND_PLAIN) return io_uring_register_dmabuf(cpu, ring, index, buffer.fd, target_fd);
+  const desc = stack_push(cpu, REGBUF_DESC_SIZE) as RegbufDescPtr;
+  regbuf_desc_uaddr(cpu, desc, buffer.pages, buffer.bytes);
+  const ret = io_uring_register_buffers_update_desc(cpu, ring, index, desc, 0, 1);
+  stack_pop(cpu, desc);
+  return ret;
+}
+
+/** What an SQE says for the byte at `offset`: its address, or the offset itself in a dma-buf. */
+export function buffer_address(buffer: StressBuffer, offset: number): number {
+  return buffer.kind === KIND_PLAIN ? buffer.pages + offset : offset;
 }
 
 export function buffer_destroy(cpu: Cpu, buffer: StressBuffer): void {

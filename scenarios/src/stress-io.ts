@@ -15,7 +15,6 @@ import { O_DIRECT, O_RDWR } from "@ringside/core/fs/file";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { machine_should_stop } from "@ringside/core/sched/kthread";
 import { nvme_disk } from "@ringside/nvme-emu/driver/dev";
-import { REGBUF_DESC_SIZE, type RegbufDescPtr } from "@ringside/uring-emu/abi/register";
 import { IORING_SETUP_IOPOLL } from "@ringside/uring-emu/abi/setup";
 import {
   IoUring,
@@ -30,22 +29,20 @@ import {
   io_uring_queue_exit,
   io_uring_queue_init,
   io_uring_register_buffers_sparse,
-  io_uring_register_buffers_update_desc,
-  io_uring_register_dmabuf,
   io_uring_sqe_set_data,
   io_uring_submit_and_wait,
   io_uring_unregister_buffers,
-  regbuf_desc_uaddr,
 } from "@ringside/uring-emu/liburing";
-import { stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import { Expectation, take_block } from "./expectation.ts";
 import { describe_sector, SECTOR_SIZE, stamp_sector, verify_sector } from "./sector.ts";
 import {
+  buffer_address,
   buffer_at,
   buffer_begin,
   buffer_create,
   buffer_destroy,
   buffer_end,
+  buffer_register,
   KIND_PLAIN,
   KIND_UDMABUF,
   KIND_VRAM,
@@ -63,12 +60,12 @@ import {
 } from "./stress-counters.ts";
 import { type Args, number_arg, type Result } from "./workload.ts";
 
-/** Buffers of one task, by mode. workers/stress.ts sizes the machine by their number. */
+/** Buffers of one task, by mode. workers/stress-config.ts sizes the machine by their number. */
 const DMABUF_KINDS: readonly number[] = [KIND_VRAM, KIND_VRAM, KIND_UDMABUF];
 const REGISTERED_KINDS: readonly number[] = [KIND_PLAIN, KIND_PLAIN, KIND_VRAM];
 /** io_uring refuses dma-buf buffers on IOPOLL rings. */
 const POLLED_KINDS: readonly number[] = [KIND_PLAIN, KIND_PLAIN, KIND_PLAIN];
-export const STRESS_BUFFERS = 3;
+const STRESS_BUFFERS = 3;
 /** Completions between two new registrations. */
 const CHURN = 4096;
 /** Mismatches described in the log; all are counted. */
@@ -150,14 +147,7 @@ function set_up(cpu: Cpu, t: StressTask, args: Args): void {
 
 function register(cpu: Cpu, t: StressTask, index: number): void {
   const buffer = t.buffers[index] as StressBuffer;
-  if (buffer.kind !== KIND_PLAIN) {
-    must("register_dmabuf", io_uring_register_dmabuf(cpu, t.ring, index, buffer.fd, t.fd));
-    return;
-  }
-  const desc = stack_push(cpu, REGBUF_DESC_SIZE) as RegbufDescPtr;
-  regbuf_desc_uaddr(cpu, desc, buffer.pages, buffer.bytes);
-  must("register buffer", io_uring_register_buffers_update_desc(cpu, t.ring, index, desc, 0, 1));
-  stack_pop(cpu, desc);
+  must("register buffer", buffer_register(cpu, t.ring, index, buffer, t.fd));
 }
 
 function tear_down(cpu: Cpu, t: StressTask): void {
@@ -189,7 +179,7 @@ function start_io(cpu: Cpu, t: StressTask, slot: number, index: number): void {
   if (write) stamp_block(cpu, t, slot, index);
   const buffer = t.buffers[index] as StressBuffer;
   const offset = offset_of_slot(t, slot);
-  const address = buffer.kind === KIND_PLAIN ? buffer.pages + offset : offset;
+  const address = buffer_address(buffer, offset);
   const position = t.book.lba(block) * SECTOR_SIZE;
   const sqe = io_uring_get_sqe(cpu, t.ring);
   if (write) io_uring_prep_write_fixed(cpu, sqe, t.fd, address, t.bs, position, index);

@@ -10,7 +10,7 @@
  */
 // First: the root of the kernel image.
 import "@ringside/scenarios/index";
-import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { dmesg_read, type LogRecord } from "@ringside/core/debug/dmesg";
 import { errname } from "@ringside/core/debug/errno";
@@ -35,6 +35,7 @@ import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { clock_epoch, clock_origin } from "./clock.ts";
 import type { Leak, Role, ThreadApi, ThreadData, WorkloadArgs, WorkloadResult } from "./roles.ts";
+import { within } from "./within.ts";
 
 /** Kworkers started at boot; more come when all are busy. */
 const KWORKERS_AT_BOOT = 2;
@@ -72,7 +73,7 @@ function mib(bytes: number): number {
 }
 
 /** Checks a configuration; throws ConfigError. */
-export function check_config(config: KernelConfig): void {
+function check_config(config: KernelConfig): void {
   const { size } = memory_map(config);
   if (size > MEMORY_LIMIT) {
     throw new ConfigError(
@@ -147,7 +148,7 @@ export class Machine {
       await this.#call(this.#boot_cpu, "start_kernel", (api) => api.start_kernel()),
     );
     for (const thread of this.#threads) if (thread.role !== "cpu") this.#startLoop(thread);
-    void this.#growOnDemand();
+    this.#growOnDemand().catch((error: unknown) => this.#fail(asError(error)));
     this.#check("nvme probe", await this.#call(this.#boot_cpu, "probe", (api) => api.probe()));
   }
 
@@ -239,15 +240,7 @@ export class Machine {
   }
 
   async #within<T>(promise: Promise<T>, timeout: number, message: string): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`${message} within ${timeout} ms`)), timeout);
-    });
-    try {
-      return await Promise.race([promise, this.#failed, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return await within(Promise.race([promise, this.#failed]), timeout, message);
   }
 
   /** Runs `workload` on CPU `id` to its end. `timeout` in ms bounds it from outside. */
@@ -338,7 +331,8 @@ function compileCache(): Record<string, string> {
     process.env["NODE_DISABLE_COMPILE_CACHE"] !== undefined
   )
     return {};
-  const directory = new URL("../../node_modules/.cache/ringside", import.meta.url).pathname;
-  mkdirSync(directory, { recursive: true });
-  return { NODE_COMPILE_CACHE: directory };
+  // Node makes the directory, and does without where it cannot.
+  return {
+    NODE_COMPILE_CACHE: fileURLToPath(new URL("../../node_modules/.cache/ringside", import.meta.url)),
+  };
 }

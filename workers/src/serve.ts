@@ -19,7 +19,7 @@ import { clock_origin } from "./clock.ts";
 import { idle_enter, idle_leave, idle_loop } from "./idle.ts";
 import type { Leak, ThreadApi, ThreadData, WorkloadArgs, WorkloadResult } from "./roles.ts";
 
-export function make_cpu(data: ThreadData): Cpu {
+function make_cpu(data: ThreadData): Cpu {
   const mem = data.shadow === undefined ? new Memory(data.wasm) : kasan_memory(data.wasm, data.shadow);
   const origin = clock_origin(data.epoch);
   const cpu = new Cpu(mem, data.id, data.config, { now: () => performance.now() + origin });

@@ -13,6 +13,7 @@ import { nvme_controller_counters } from "@ringside/nvme-emu/controller/counters
 import { type IoCounters, stress_counters } from "@ringside/scenarios/stress-counters";
 import type { Leak, WorkloadResult } from "./roles.ts";
 import { type StressOptions, stress_config, stress_conflict } from "./stress-config.ts";
+import { within } from "./within.ts";
 
 export { DEFAULT_STRESS, type StressOptions } from "./stress-config.ts";
 
@@ -82,11 +83,13 @@ export async function run_stress(options: StressOptions, hooks: StressHooks = {}
   const violations: string[] = [];
   let smart: WorkloadResult = {};
   let leaks: readonly Leak[] = [];
-  let seconds = 0;
+  const start = performance.now();
+  let seconds: number | undefined;
   try {
     seconds = await drive(machine, options, hooks);
     smart = await machine.run(0, "nvme-smart", {}, ADMIN_MS);
   } catch (error) {
+    seconds ??= (performance.now() - start) / 1000;
     violations.push(message(error));
     if (machine.failure === undefined) violations.push(...(await machine.showState()));
     machine.giveUp(error);
@@ -171,14 +174,6 @@ class Watchdog {
   }
 }
 
-async function within(promise: Promise<unknown>, timeout: number, text: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${text} within ${timeout} ms`)), timeout);
-  });
-  await Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
 function snapshot(machine: Machine, seconds: number): StressProgress {
   const io = stress_counters(machine.cpu);
   const token = token_counters(machine.cpu);
@@ -239,7 +234,7 @@ function texts(log: readonly LogRecord[], from: number, to: number): string[] {
 }
 
 /** The books that must balance when a machine has shut down in order. */
-export function imbalances(r: StressReport): string[] {
+function imbalances(r: StressReport): string[] {
   const broken: string[] = [];
   const expect = (what: string, left: number, right: number): void => {
     if (left !== right) broken.push(`imbalance: ${what}: ${left} != ${right}`);

@@ -45,7 +45,11 @@ export function stress_progress(options: StressOptions, stream: NodeJS.WriteStre
       }
     },
     done: () => {
-      if (open) live?.clear();
+      if (open) {
+        live?.clear();
+        // Gives the cursor back.
+        live?.done();
+      }
       open = false;
     },
   };

@@ -1,12 +1,7 @@
 import { MUTANTS } from "@ringside/mutants/index";
-import { DEFAULT_STRESS, run_stress, type StressOptions, type StressReport } from "@ringside/workers/stress";
+import { DEFAULT_STRESS, run_stress, type StressOptions } from "@ringside/workers/stress";
 import { expect, test } from "vitest";
-
-/** Everything a report says is wrong. */
-function complaints(report: StressReport): string {
-  const leaks = report.leaks.map((leak) => `leak: ${leak.site}`);
-  return [...report.violations, ...report.warnings, ...leaks].join("\n");
-}
+import { complaints } from "./verified-run.ts";
 
 const SETTINGS: Partial<StressOptions> = { seconds: 30, hangMs: 3000, stopAtFirst: true };
 
@@ -18,4 +13,9 @@ test.for(MUTANTS.map((mutant) => [mutant.name, mutant] as const))("%s is caught"
     mutant.caughtBy.filter((text) => found.includes(text)),
     found,
   ).not.toEqual([]);
+});
+
+test("the token as posted (variant v3) is caught", async () => {
+  const report = await run_stress({ ...DEFAULT_STRESS, ...SETTINGS, variant: "v3" });
+  expect(complaints(report)).toMatch(/map-over-fence|map-during-move/);
 });

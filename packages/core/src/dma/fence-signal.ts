@@ -98,7 +98,7 @@ export function dma_fence_is_signaled_locked(cpu: Cpu, fence: DmaFencePtr): bool
 }
 
 /** Tells the driver once that somebody is interested. False: the fence is signaled. Lock held. */
-export function __dma_fence_enable_signaling(cpu: Cpu, fence: DmaFencePtr): boolean {
+function __dma_fence_enable_signaling(cpu: Cpu, fence: DmaFencePtr): boolean {
   const flags = cpu.mem.fetchOr(fence + DMA_FENCE_FLAGS, DMA_FENCE_FLAG_ENABLE_SIGNAL);
   if ((flags & DMA_FENCE_FLAG_SIGNALED) !== 0) return false;
   const enable = dma_fence_op(cpu, fence, DMA_FENCE_OPS_ENABLE_SIGNALING);

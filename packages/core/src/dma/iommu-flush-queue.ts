@@ -162,8 +162,3 @@ export function fq_drain(cpu: Cpu, fq: number): void {
   fq_ring_free(cpu, fq);
   spin_unlock_irqrestore(cpu, fq + LOCK);
 }
-
-/** Ranges parked now. */
-export function fq_parked(cpu: Cpu, fq: number): number {
-  return (cpu.mem.readOnce(fq + TAIL) - cpu.mem.readOnce(fq + HEAD)) | 0;
-}

@@ -59,8 +59,8 @@ export function dma_mapping_error(_cpu: Cpu, _dev: DevicePtr, iova: Iova): boole
 
 /** Permissions of the device for a direction (dma_info_to_prot). */
 function prot_of(dir: number): number {
-  if (dir === 1) return IOMMU_READ;
-  return dir === 2 ? IOMMU_WRITE : IOMMU_READ | IOMMU_WRITE;
+  if (dir === DMA_TO_DEVICE) return IOMMU_READ;
+  return dir === DMA_FROM_DEVICE ? IOMMU_WRITE : IOMMU_READ | IOMMU_WRITE;
 }
 
 /** Maps `bytes` bytes at `addr`, contiguous in memory. DMA_MAPPING_ERROR (-1) when it fails. Does not sleep. */

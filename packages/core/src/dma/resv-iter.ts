@@ -26,12 +26,7 @@ import {
   dma_resv_list_num,
   type DmaResvListPtr,
 } from "./resv-list.ts";
-import {
-  dma_resv_assert_held,
-  dma_resv_fences_locked,
-  dma_resv_fences_rcu,
-  type DmaResvPtr,
-} from "./resv-lock.ts";
+import { dma_resv_assert_held, dma_resv_fences_locked, dma_resv_fences_rcu } from "./resv-lock.ts";
 
 export type DmaResvIterPtr = Ptr<"dma_resv_iter">;
 
@@ -178,9 +173,4 @@ function walk_unlocked(cpu: Cpu, cursor: DmaResvIterPtr): void {
     }
     dma_fence_put(cpu, fence);
   }
-}
-
-/** The object of a cursor. */
-export function dma_resv_iter_obj(cpu: Cpu, cursor: DmaResvIterPtr): DmaResvPtr {
-  return cpu.mem.read(cursor + OBJ) as DmaResvPtr;
 }

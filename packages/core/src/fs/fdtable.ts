@@ -1,7 +1,8 @@
 /**
  * The descriptor table of the one process (include/linux/fdtable.h, fs/file.c).
  *
- * Slots change under file_lock and are read under RCU: fget takes a reference only if f_count is not 0, and
+ * Numbers are taken and given back under file_lock; fd_install alone fills the slot of a number its caller has
+ * reserved. Slots are read under RCU: fget takes a reference only if f_count is not 0, and
  * then looks whether the slot still holds the same file. 0, 1 and 2 are a console that is not a ring.
  *
  * Interface: get_unused_fd_flags reserves, fd_install publishes (or put_unused_fd gives back), close_fd ends.
@@ -26,7 +27,7 @@ const FILE_LOCK = 0;
 const NEXT_FD = 4;
 /** Bitmap: taken, installed or not. */
 const OPEN_FDS = 128;
-/** Written under FILE_LOCK, read under RCU. */
+/** Filled by who reserved the number, emptied under FILE_LOCK, read under RCU. */
 const FD = OPEN_FDS + NR_OPEN / 8;
 
 const CONSOLE = kernel_static("console_file", FILE_SIZE) as FilePtr;

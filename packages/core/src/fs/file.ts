@@ -51,7 +51,7 @@ export const FMODE_WRITE = 2;
 const F_COUNT = 0;
 /** rcu_head; RCU's from the last fput on. */
 const F_RCUHEAD = 4;
-// Constant after alloc_file:
+// Constant after init_file:
 const F_OP = 128;
 const F_FLAGS = 132;
 const F_MODE = 136;

@@ -30,9 +30,6 @@ struct_layout("kiocb", KIOCB_SIZE, [
   ["private", PRIVATE, 4],
 ]);
 
-/** Positions up to here stay in the low word when they advance: their sum is below 2^32. */
-const MAX_LOW = 0x7fffffff;
-
 /** ki_flags, the values of Linux. */
 export const IOCB_HIPRI: number = 1 << 0;
 export const IOCB_DSYNC: number = 1 << 1;
@@ -69,7 +66,8 @@ export function kiocb_pos(cpu: Cpu, kiocb: KiocbPtr): number {
 /** Moves the position `bytes` on. */
 export function kiocb_advance(cpu: Cpu, kiocb: KiocbPtr, bytes: number): void {
   const low = cpu.mem.read(kiocb + KI_POS);
-  if (low >= 0 && low <= MAX_LOW) cpu.mem.write(kiocb + KI_POS, low + bytes);
+  // Below 2^31, plus less than 2^31: no carry into the high word.
+  if (low >= 0) cpu.mem.write(kiocb + KI_POS, low + bytes);
   else cpu.mem.write64(kiocb + KI_POS, cpu.mem.read64(kiocb + KI_POS) + bytes);
 }
 

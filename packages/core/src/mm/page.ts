@@ -125,9 +125,6 @@ export function page_alloc_site(cpu: Cpu, head: PagePtr): number {
 export function page_free_site(cpu: Cpu, page: PagePtr): number {
   return cpu.mem.read16(page + FREE_SITE);
 }
-export function page_set_free_site(cpu: Cpu, page: PagePtr, site: number): void {
-  cpu.mem.write16(page + FREE_SITE, site);
-}
 export function page_epoch(cpu: Cpu, head: PagePtr): number {
   return cpu.mem.read16(head + EPOCH);
 }

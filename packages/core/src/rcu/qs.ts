@@ -39,10 +39,11 @@ export function rcu_read_lock_held(cpu: Cpu): boolean {
 
 /** Tells the grace-period thread, if it waits, that a QS word changed. */
 function rcu_report(cpu: Cpu): void {
-  // Pairs with the storeRelease of GP_WAITER in rcu_wait_for_cpus: it stores, then reads the QS words; we
+  // Pairs with rcu_set_gp_waiter in wait_for_quiescent_states: it stores GP_WAITER, reads the words; we
   // stored ours, then read GP_WAITER. One of the two sees the other, or the grace period would sleep on.
   const waiter = cpu.mem.loadAcquire(GP_WAITER);
-  if (waiter !== 0) wake_up_process(cpu, task_of_cpu(cpu, waiter - 1));
+  // Not to itself: rcu_gp does not wait for its own word, and would never get to sleep.
+  if (waiter !== 0 && waiter !== cpu.id + 1) wake_up_process(cpu, task_of_cpu(cpu, waiter - 1));
 }
 
 /** A quiescent state: called at safe points outside read sections. Cheap when no grace period is new. */
@@ -70,10 +71,6 @@ export function rcu_offline(cpu: Cpu): void {
   WARN_ONCE(cpu, cpu.rcu_nesting !== 0, "Illegal context switch in RCU read-side critical section!");
   cpu.mem.storeRelease(this_cpu_ptr(cpu, QS), 0);
   rcu_report(cpu);
-}
-
-export function rcu_is_online(cpu: Cpu): boolean {
-  return cpu.mem.read(this_cpu_ptr(cpu, QS)) !== 0;
 }
 
 /** Interrupts run where RCU watches; the idle loop takes them while online. */

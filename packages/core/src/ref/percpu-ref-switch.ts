@@ -71,7 +71,7 @@ function percpu_ref_call_confirm(cpu: Cpu, data: number): void {
   const ref = cpu.mem.read(data + REF) as PercpuRefPtr;
   const allow_reinit = cpu.mem.read(data + ALLOW_REINIT) !== 0;
   symbol_call(cpu, cpu.mem.read(data + CONFIRM_SWITCH), ref);
-  // Pairs with the test under SWITCH_LOCK in percpu_ref_switch_mode: the next switch starts after this one.
+  // Pairs with the loadAcquire in wait_for_switch: the next switch starts after this one.
   cpu.mem.storeRelease(data + CONFIRM_SWITCH, 0);
   wake_up_all(cpu, SWITCH_WAITQ);
   if (!allow_reinit) percpu_ref_free_shards(cpu, ref);

@@ -3,7 +3,7 @@
  * handler at its next safe point (schedule, cond_resched, the idle loop), never with a spinlock held and
  * never nested.
  *
- * Interface: request_irq on the driver side, msi_raise on the device side, irq_poll at safe points.
+ * Interface: request_irq on the driver side, irq_raise on the device side, irq_poll at safe points.
  */
 import { percpu_static, symbol_call, type SymbolId } from "../debug/image.ts";
 import { type Cpu, per_cpu_ptr, this_cpu_ptr } from "./cpu.ts";

@@ -40,8 +40,7 @@ const RUNNING = 12;
 const PENDING = 16;
 
 function timer_base(cpu: Cpu, id: number): number {
-  const base = per_cpu_ptr(cpu, TIMER_BASES, id);
-  return base;
+  return per_cpu_ptr(cpu, TIMER_BASES, id);
 }
 
 /** Prepares a timer; `fn(cpu, timer)` runs at expiry. */

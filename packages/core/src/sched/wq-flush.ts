@@ -41,7 +41,6 @@ import {
   offq_pool,
   queued_data,
   set_work_data,
-  WORK_DATA,
   work_claim,
   work_data,
   WORK_ENTRY,
@@ -278,7 +277,8 @@ export function wq_is_empty(cpu: Cpu, wq: WorkqueuePtr): boolean {
 export function work_busy(cpu: Cpu, work: WorkPtr | number): boolean {
   const data = work_data(cpu, work);
   if ((data & WORK_STRUCT_PENDING) !== 0 || data_is_queued(data)) return true;
-  const pool = offq_pool(cpu.mem.read(work + WORK_DATA));
+  // From the word that was looked at: by now the item may be queued, and its data mean a workqueue.
+  const pool = offq_pool(data);
   if (pool === 0) return false;
   spin_lock_irqsave(cpu, pool + POOL_LOCK);
   const running = find_executing_worker(cpu, pool, work) !== 0;

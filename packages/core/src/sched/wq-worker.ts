@@ -227,11 +227,6 @@ export function wake_idle_workers(cpu: Cpu): void {
   spin_unlock_irqrestore(cpu, IDLE_LOCK);
 }
 
-/** kworker threads that exist now. */
-export function nr_kworkers(cpu: Cpu): number {
-  return cpu.mem.loadAcquire(NR_WORKERS);
-}
-
 /** Called by schedule() before it blocks: the worker stops counting, another takes over. */
 export function wq_worker_sleeping(cpu: Cpu): void {
   const worker = cpu.worker;

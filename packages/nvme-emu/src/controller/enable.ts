@@ -118,6 +118,7 @@ function admin_queue_valid(base: number, entries: number): boolean {
 
 /** Controller reset: queues, features and held requests go without completions; AQA, ASQ and ACQ stay. */
 function nvme_reset(cpu: Cpu, n: NvmeCtrl): void {
+  const started = n.admin !== undefined;
   n.running = false;
   n.sqs.fill(undefined);
   n.cqs.fill(undefined);
@@ -131,7 +132,8 @@ function nvme_reset(cpu: Cpu, n: NvmeCtrl): void {
   nvme_withheld_over(cpu, n);
   nvme_irq_reset(cpu, n);
   clear_doorbells(cpu);
-  if (n.threaded) iommu_device_stop(cpu, n.dev, n.tlb);
+  // After a refused enable CSTS.RDY was never set: the host does not wait, and the domain may be gone.
+  if (n.threaded && started) iommu_device_stop(cpu, n.dev, n.tlb);
   nvme_publish_csts(cpu, n, 0);
 }
 

@@ -2,7 +2,8 @@
  * The admin commands the driver uses (drivers/nvme/host/core.c and pci.c): identify, features, queues, logs.
  *
  * Interface: each sleeps, and returns 0, a positive status field, or -errno. Data arrives in the device's
- * buffer page; the caller holds nothing else off, so probe, remove and nvme_read_log are not concurrent.
+ * buffer page; the caller holds nothing else off, so probe, remove, nvme_get_log and nvme_identify are not
+ * concurrent.
  */
 import type { Cpu } from "@ringside/core/sched/cpu";
 import {

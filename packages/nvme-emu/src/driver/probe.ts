@@ -22,6 +22,7 @@ import { type HctxPtr, hctx_set_driver_data } from "@ringside/core/block/request
 import { device_del, device_init } from "@ringside/core/dma/device";
 import { dma_alloc_coherent, dma_free_coherent, type Iova } from "@ringside/core/dma/mapping";
 import { GFP_KERNEL, kfree, kzalloc } from "@ringside/core/mm/slab";
+import { synchronize_rcu } from "@ringside/core/rcu/rcu";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import { free_irq, request_irq } from "@ringside/core/sched/irq";
 import { nvme_msix_program } from "../spec/bar.ts";
@@ -259,6 +260,9 @@ function nvme_dev_release(cpu: Cpu, dev: NvmeDevPtr): void {
   nvme_disable_ctrl(cpu);
   free_irq(cpu, ADMIN_CPU, ADMIN_IRQ);
   for (let id = 0; id < cpu.config.cpus; id++) free_irq(cpu, id, IO_IRQ);
+  // synchronize_irq: a handler that began before may still look at its queue, perhaps for a late interrupt.
+  // Handlers are RCU read sections.
+  synchronize_rcu(cpu);
   const queues = dev_queues(cpu, dev);
   if (queues !== 0) {
     const nr = 1 + cpu.config.cpus * (cpu.config.completion === "poll" ? 2 : 1);

@@ -6,6 +6,8 @@
  *   0x0800  MSI-X table, 16 bytes a vector       0x1000  doorbells, one every 128 bytes
  *
  * Only the host writes CC, AQA, ASQ, ACQ, the doorbells and the MSI-X table; only the device writes the rest.
+ * But the device zeroes doorbells: all at enable and reset, a queue's own when it is made or deleted, and those
+ * of no queue.
  * There is no trap on a store: the device polls, and when idle it sleeps.
  *
  * Interface, host side: store the register or tail doorbell with storeRelease, then nvme_ring_device(cpu);

@@ -2,7 +2,7 @@
  * `nvme id-ctrl`: Identify Controller data (4096 bytes) as nvme-cli 2.8 prints it, text and JSON.
  */
 import { NVME_ID_CTRL_FIELDS, NVME_ID_CTRL_PSD, NVME_PSD_FIELDS, NVME_PSD_SIZE } from "../spec/identify.ts";
-import { type Bytes, decimal_at, field_number, hex, hex_at, number_at, text_at, uuid_at } from "./decode.ts";
+import { type Bytes, decimal_at, field_number, hex, number_at, text_at, uuid_at } from "./decode.ts";
 
 /** Fields printed in hexadecimal; all other numbers are decimal. */
 const HEXADECIMAL: ReadonlySet<string> = new Set(
@@ -91,9 +91,4 @@ export function id_ctrl_names(data: Bytes): {
     firmware: text_at(data, 64, 8).trim(),
     subnqn: text_at(data, 768, 256),
   };
-}
-
-/** IEEE OUI as six digits. */
-export function id_ctrl_oui(data: Bytes): string {
-  return [75, 74, 73].map((at) => hex_at(data, at, 1)).join("");
 }

@@ -118,7 +118,6 @@ export const IOU_COMPLETE = 0;
 const IO_REQ_ALLOC_BATCH = 8;
 
 const FLAGS = REQ_FLAGS;
-const RES = REQ_RES;
 const COMP_LIST = REQ_COMP_LIST;
 const FREE_REQS = CTX_FREE_REQS;
 
@@ -178,10 +177,6 @@ export function io_req_caches_free(cpu: Cpu, ctx: RingCtxPtr): void {
     req = next;
   }
   mem.write(ctx + FREE_REQS, 0);
-}
-
-export function io_req_set_res(cpu: Cpu, req: ReqPtr, res: number): void {
-  cpu.mem.write(req + RES, res);
 }
 
 /** Marks it failed: failures always post a CQE. */

@@ -42,7 +42,7 @@ const IOPOLL_LIST = CTX_IOPOLL_LIST;
 /** Keep waiting; any other result ends the wait. */
 const GO_ON = 1;
 
-export function io_cqring_do_overflow_flush(cpu: Cpu, ctx: RingCtxPtr): void {
+function io_cqring_do_overflow_flush(cpu: Cpu, ctx: RingCtxPtr): void {
   mutex_lock(cpu, ctx + LOCK);
   __io_cqring_overflow_flush(cpu, ctx);
   mutex_unlock(cpu, ctx + LOCK);
