@@ -93,8 +93,10 @@ function rows(options: StressOptions, r: StressReport): Row[] {
   ];
 }
 
+const NO_RULES_BETWEEN_ROWS = { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" };
+
 export function stress_table(options: StressOptions, r: StressReport): string {
-  const table = new Table({ style: { head: [], border: [] } });
+  const table = new Table({ style: { head: [], border: [] }, chars: NO_RULES_BETWEEN_ROWS });
   table.push(...rows(options, r));
   return `${table.toString()}\n${problems(r)}${verdict(options, r)}`;
 }

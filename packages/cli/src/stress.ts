@@ -97,9 +97,12 @@ async function stress(options: StressOptions, json: boolean): Promise<number> {
     if (json && !report.ok) console.error(`again with: ${stress_command_line(options)}`);
     return report.interrupted === true ? EXIT_INTERRUPTED : report.ok ? 0 : EXIT_VIOLATION;
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    console.error(`error: ${error.message}`);
-    return EXIT_USAGE;
+    const text = error instanceof Error ? error.message : String(error);
+    console.error(`error: ${text}`);
+    if (error instanceof ConfigError) return EXIT_USAGE;
+    // The machine did not even boot: still one document.
+    if (json) console.log(JSON.stringify({ ok: false, violations: [text] }));
+    return EXIT_VIOLATION;
   } finally {
     view.done();
     process.off("SIGINT", interrupt);

@@ -1,10 +1,9 @@
 /**
  * Who owns which bytes. A pure function of the configuration, so every thread computes the same map.
  *
- *   0        null page, never touched          131072      per-CPU areas, one a thread
- *   4096     boot page: counters of the host   ...         kernel log, site table
+ *   0        null page, never touched          ...         kernel log, site table
  *   8192     static data (debug/image.ts)      ...         page structs, pages (heap, buffers)
- *                                              ...         VRAM aperture, NVMe media
+ *   131072   per-CPU areas, one a thread       ...         VRAM aperture, NVMe media
  */
 import { PERCPU_AREA, STATIC_LIMIT } from "../debug/image.ts";
 

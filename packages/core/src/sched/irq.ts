@@ -28,6 +28,7 @@ export function request_irq(cpu: Cpu, id: number, vector: number, handler: Symbo
   cpu.mem.storeRelease(irq_slot(cpu, id, vector) + HANDLER, handler);
 }
 
+/** The handler may still run on its CPU: whoever frees its data waits for a grace period first. */
 export function free_irq(cpu: Cpu, id: number, vector: number): void {
   cpu.mem.storeRelease(irq_slot(cpu, id, vector) + HANDLER, 0);
 }
