@@ -1,4 +1,4 @@
-/** `ringside list`: the names other commands take. */
+/** `ringside list`: what a machine can be broken by, and what it can run. */
 import { Argument, Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { MUTANTS } from "@ringside/mutants/index";
 import { workloads } from "@ringside/scenarios/index";
@@ -17,7 +17,7 @@ function entries(kind: (typeof KINDS)[number]): Entry[] {
 
 export function list_command(): CommandUnknownOpts {
   return new Command("list")
-    .description("list the names that other commands take")
+    .description("list the mutants that stress can plant, or the workloads that machines run")
     .addArgument(new Argument(`<${KINDS.join("|")}>`, "what to list").choices(KINDS))
     .option("--json", "one JSON document on stdout")
     .action((kind, options) => {

@@ -67,7 +67,7 @@ describe("words", () => {
     expect(test('it("should work", f);')).toHaveLength(1);
     expect(test("test(`Should work ${x}`, f);")).toHaveLength(1);
     expect(test('it.each([1])("should work", f);')).toHaveLength(1);
-    expect(test('describe.skip("should work", f);')).toHaveLength(1);
+    expect(test('describe.concurrent("should work", f);')).toHaveLength(1);
     expect(test('it("shoulders the load", f); expect("should").toBe(1);'), "control").toEqual([]);
   });
 });

@@ -5,7 +5,8 @@
  * Words lie 128 bytes apart. Each CPU has a hint, the word it took a tag from last, so that CPUs meet less.
  *
  * Waiting: a waiter counts itself in WAITERS, queues, then tries again; whoever frees a tag clears the bit,
- * then looks at WAITERS. One of the two sees the other, so no wake-up is lost.
+ * then looks at WAITERS. One of the two sees the other, so nobody sleeps for ever. A waiter that has its tag
+ * already may still take a wake-up meant for the next one, who then sleeps until another tag is freed.
  */
 import type { Ptr } from "atomics-sync";
 import { ENOMEM } from "../debug/errno.ts";

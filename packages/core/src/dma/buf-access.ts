@@ -18,16 +18,13 @@ import {
   dma_buf_resv,
   type DmaBufPtr,
 } from "./buf-struct.ts";
+import { DMA_BIDIRECTIONAL, DMA_TO_DEVICE } from "./direction.ts";
 import {
   dma_resv_assert_held,
   dma_resv_assert_not_held,
   dma_resv_usage_rw,
   dma_resv_wait_timeout,
 } from "./resv.ts";
-
-/** enum dma_data_direction. */
-const DMA_BIDIRECTIONAL = 0;
-const DMA_TO_DEVICE = 1;
 
 /**
  * Before the CPU touches the buffer: the exporter makes it coherent, then devices are waited for, writers of

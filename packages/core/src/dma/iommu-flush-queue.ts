@@ -27,7 +27,10 @@ export const FQ_ENTRIES = 128;
 /** Ranges that share a flush: a quarter of the queue, so that it never fills while the device keeps up. */
 const FQ_BATCH = 32;
 const FQ_MASK = FQ_ENTRIES - 1;
-/** A parked range waits at most about this long for its flush (IOVA_FQ_TIMEOUT). */
+/**
+ * A parked range waits about this long for its flush (IOVA_FQ_TIMEOUT). The timer belongs to the CPU that armed
+ * it: if that one leaves the kernel for good, the range waits for the next full batch.
+ */
 export const FQ_TIMEOUT_MS = 10;
 
 const LOCK = 0;

@@ -13,6 +13,7 @@ import { FAULT_DMA_MAP, should_fail } from "../debug/fault-inject.ts";
 import { alloc_pages_exact, free_pages_exact } from "../mm/page-alloc.ts";
 import { __GFP_ZERO } from "../mm/slab.ts";
 import type { Cpu } from "../sched/cpu.ts";
+import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE } from "./direction.ts";
 import { dma_count_map, dma_count_unmap } from "./counters.ts";
 import { dev_iommu_domain, type DevicePtr } from "./device.ts";
 import { io_pages, IOMMU_READ, IOMMU_WRITE } from "./io-pgtable.ts";
@@ -38,15 +39,9 @@ import {
   type SgTablePtr,
 } from "./scatterlist.ts";
 
+export { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_TO_DEVICE };
 export type { Iova } from "./iova.ts";
 export { dma_counters, type DmaCounters } from "./counters.ts";
-
-/** enum dma_data_direction. */
-export const DMA_BIDIRECTIONAL = 0;
-/** The device reads. */
-export const DMA_TO_DEVICE = 1;
-/** The device writes. */
-export const DMA_FROM_DEVICE = 2;
 
 export const DMA_MAPPING_ERROR: Iova = -1 as Iova;
 
