@@ -23,7 +23,9 @@ export interface Mutant {
   /** Texts of the detectors that may report it: one of them is in the report of a run that caught it. */
   readonly caughtBy: readonly string[];
   /** Options of a stress run under which it shows soonest, as workers/stress.ts names them. */
-  readonly stress: Readonly<Record<string, number | string | boolean>>;
+  readonly stress?: Readonly<Record<string, number | string | boolean>>;
+  /** The public test that must fail on it: suite and case of test/conformance. */
+  readonly conformance?: { readonly suite: string; readonly case: string };
 }
 
 /** The source of `file` with the mutant's edits; unchanged when it has none there. All finds refer to `source`. */

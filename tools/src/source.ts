@@ -78,6 +78,7 @@ export function isTest(path: string): boolean {
 /** Folder name of the workspace package a file belongs to: "core", "workers", "tools", ... */
 export function packageOf(path: string): string {
   const parts = path.split("/");
+  if (path.startsWith("test/conformance/")) return "conformance";
   return (parts[0] === "packages" ? parts[1] : parts[0]) ?? "";
 }
 

@@ -76,7 +76,7 @@ export function stress_command(): CommandUnknownOpts {
 
 /** The mutant's own settings fill in what the user left to the defaults. */
 function plant(name: string, options: StressOptions, command: CommandUnknownOpts): StressOptions {
-  const own = Object.entries(findMutant(name).stress);
+  const own = Object.entries(findMutant(name).stress ?? {});
   const missing = own.filter(([option]) => command.getOptionValueSource(option) === "default");
   return { ...options, ...Object.fromEntries(missing), mutant: name };
 }

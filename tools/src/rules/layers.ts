@@ -10,7 +10,7 @@ import { isTest, packageOf, type SourceFile } from "../source.ts";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
 const KERNEL = ["atomics-sync", "core", "nvme-emu", "uring-emu", "scenarios"];
-const ANYTHING = [...KERNEL, "mutants", "checker", "workers", "cli", "bench", "tools", "test"];
+const ANYTHING = [...KERNEL, "mutants", "checker", "workers", "conformance", "cli", "bench", "tools", "test"];
 
 /** What each package may import, besides itself. A package that is not listed may import nothing of ours. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -22,8 +22,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   scenarios: ["atomics-sync", "core", "nvme-emu", "uring-emu"],
   checker: [...KERNEL, "mutants"],
   workers: [...KERNEL, "mutants"],
-  cli: [...KERNEL, "mutants", "checker", "workers"],
-  bench: [...KERNEL, "mutants", "checker", "workers", "cli"],
+  conformance: [...KERNEL, "mutants", "workers"],
+  cli: [...KERNEL, "mutants", "checker", "workers", "conformance"],
+  bench: [...KERNEL, "mutants", "checker", "workers", "conformance", "cli"],
   test: ANYTHING,
   tools: ANYTHING,
 };

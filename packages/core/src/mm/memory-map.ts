@@ -42,6 +42,10 @@ export interface KernelConfig {
   readonly completion: CompletionMode;
   /** Checked memory: shadow, redzones, quarantine. */
   readonly kasan: boolean;
+  /** The lock validator: order graph and held locks (lock/lockdep.ts). */
+  readonly lockdep: boolean;
+  /** Virtual time moves only when every thread sleeps, to the earliest time-out. */
+  readonly clock: "real" | "virtual";
   /** Seeds every thread's random numbers. */
   readonly seed: number;
 }
@@ -57,6 +61,8 @@ export const DEFAULT_CONFIG: KernelConfig = {
   percpu: "atomic",
   completion: "irq",
   kasan: false,
+  lockdep: false,
+  clock: "real",
   seed: 1,
 };
 

@@ -30,6 +30,8 @@ export class Cpu {
   readonly percpu: number;
   /** percpu_ref shards are plain words of their owner. */
   readonly ownerShards: boolean;
+  /** The lock validator watches. */
+  readonly lockdep: boolean;
   /** Nesting of RCU read sections. */
   rcu_nesting: number = 0;
   /** Spinlocks held, plus SOFTIRQ_OFFSET in softirq context. */
@@ -58,6 +60,7 @@ export class Cpu {
     this.map = memory_map(config);
     this.platform = platform;
     this.percpu = this.map.percpu + id * PERCPU_AREA;
+    this.lockdep = config.lockdep;
     this.ownerShards = config.percpu === "owner";
     this.sp = this.percpu + PERCPU_STACK;
     this.random_state = (Math.imul(config.seed, 0x9e3779b1) ^ Math.imul(id + 1, 0x85ebca6b)) | 1;
