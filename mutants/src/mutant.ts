@@ -2,7 +2,7 @@
  * A mutant: the kernel with one thing broken on purpose, kept as data. It shows that the detectors see
  * what they claim to see: a check that passes on the mutant too checks nothing.
  *
- * Interface: one file a subsystem; index.ts lists them all.
+ * Interface: one file a subsystem; index.ts lists them all. Each has `stress`, `conformance`, or both.
  * `mutateSource` is the whole mechanism; who loads sources decides when to call it.
  */
 

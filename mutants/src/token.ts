@@ -34,6 +34,7 @@ export const TOKEN_MUTANTS: readonly Mutant[] = [
       {
         file: TOKEN,
         find: `  dma_fence_signal(cpu, fence);
+  dma_fence_end_signalling(cpu, signalling);
 
   dma_resv_lock(cpu, resv, 0);`,
         replace: "  dma_resv_lock(cpu, resv, 0);",
@@ -44,14 +45,15 @@ export const TOKEN_MUTANTS: readonly Mutant[] = [
 
   dma_fence_put(cpu, fence);`,
         replace: `  dma_fence_signal(cpu, fence);
+  dma_fence_end_signalling(cpu, signalling);
   dma_resv_unlock(cpu, resv);
 
   dma_fence_put(cpu, fence);`,
       },
     ],
     breaks: "The fence is signaled under the reservation that its waiter holds: both wait for ever.",
-    caughtBy: ["hung"],
-    stress: {},
+    caughtBy: ["possible circular locking dependency", "hung"],
+    stress: { lockdep: true },
   },
   {
     name: "recheck-removed",

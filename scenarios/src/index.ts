@@ -3,9 +3,11 @@
  * before any other kernel module, so that all of them number symbols and static data alike.
  */
 import "./kernel.ts";
+import { image_hash } from "@ringside/core/debug/image";
 import { bench_io } from "./bench-io.ts";
 import { nvme_info } from "./nvme-info.ts";
 import { nvme_smart } from "./nvme-smart.ts";
+import { rcutorture, rcutorture_cleanup, rcutorture_init } from "./rcutorture.ts";
 import { stray_dma } from "./stray-dma.ts";
 import { stress_exporter } from "./stress-exporter.ts";
 import { stress_io } from "./stress-io.ts";
@@ -18,4 +20,13 @@ export const workloads: Readonly<Record<string, Workload>> = {
   "nvme-info": nvme_info,
   "bench-io": bench_io,
   "stray-dma": stray_dma,
+  rcutorture,
+  "rcutorture-init": rcutorture_init,
+  "rcutorture-cleanup": rcutorture_cleanup,
 };
+
+/**
+ * Hash of the image up to here. A process that goes on to load more kernel code, such as test suites, still has this
+ * part in common with every other thread.
+ */
+export const base_image: number = image_hash();

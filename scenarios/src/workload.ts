@@ -2,7 +2,9 @@
 import type { Cpu } from "@ringside/core/sched/cpu";
 
 export type Args = Readonly<Record<string, number | string | boolean>>;
-export type Result = Readonly<Record<string, number | string | boolean | readonly number[]>>;
+export type Result = Readonly<
+  Record<string, number | string | boolean | readonly number[] | readonly string[]>
+>;
 export type Workload = (cpu: Cpu, args: Args) => Result;
 
 /** A numeric argument; a missing one is a programming error. */

@@ -9,13 +9,12 @@
  * failure, shutdown still ends every thread.
  */
 // First: the root of the kernel image.
-import "@ringside/scenarios/index";
-import { fileURLToPath } from "node:url";
+import { base_image } from "@ringside/scenarios/index";
 import { Worker } from "node:worker_threads";
 import { dmesg_read, type LogRecord } from "@ringside/core/debug/dmesg";
 import { errname } from "@ringside/core/debug/errno";
+import { hung_task_report } from "@ringside/core/debug/hung-task";
 import { SHOW_STATE_PREFIX, show_state } from "@ringside/core/debug/show-state";
-import { image_hash } from "@ringside/core/debug/image";
 import {
   DEFAULT_CONFIG,
   device_cpu_id,
@@ -25,6 +24,7 @@ import {
 } from "@ringside/core/mm/memory-map";
 import { Cpu } from "@ringside/core/sched/cpu";
 import {
+  kthread_served,
   kthread_start,
   kthread_stop_all,
   kthread_wanted_word,
@@ -35,6 +35,7 @@ import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { clock_epoch, clock_origin } from "./clock.ts";
 import type { Leak, Role, ThreadApi, ThreadData, WorkloadArgs, WorkloadResult } from "./roles.ts";
+import { compileCache, threadUrl } from "./thread-start.ts";
 import { within } from "./within.ts";
 
 /** Kworkers started at boot; more come when all are busy. */
@@ -93,6 +94,8 @@ export class Machine {
   readonly #failed: Promise<never>;
   #abandon: (error: Error) => void = () => {};
   #failure: Error | undefined;
+  /** Hash of the whole image, of the first thread that told. */
+  #image: number | undefined;
   #kworkers = 0;
   #stopping = false;
 
@@ -180,9 +183,13 @@ export class Machine {
   }
 
   async #verifyImage(thread: Thread): Promise<void> {
-    const hash = await this.#call(thread, "image", (api) => api.image());
-    if (this.#data.mutant === undefined && hash !== image_hash()) {
+    const { base, whole } = await this.#call(thread, "image", (api) => api.image());
+    if (this.#data.mutant === undefined && base !== base_image) {
       throw new Error(`${thread.name}: its kernel image differs from the host's`);
+    }
+    this.#image ??= whole;
+    if (whole !== this.#image) {
+      throw new Error(`${thread.name}: its kernel image differs from the other threads'`);
     }
   }
 
@@ -203,12 +210,16 @@ export class Machine {
         continue;
       }
       served++;
-      if (this.#kworkers >= this.config.kthreads - 1) continue;
-      const thread = this.#spawnKworker();
-      await this.#verifyImage(thread).then(
-        () => this.#startLoop(thread),
-        (error: unknown) => this.#die(thread, asError(error)),
-      );
+      if (this.#kworkers < this.config.kthreads - 1) {
+        const thread = this.#spawnKworker();
+        await this.#verifyImage(thread).then(
+          () => {
+            kthread_served(mem, word);
+            this.#startLoop(thread);
+          },
+          (error: unknown) => this.#die(thread, asError(error)),
+        );
+      } else kthread_served(mem, word);
     }
   }
 
@@ -245,7 +256,9 @@ export class Machine {
 
   /** Runs `workload` on CPU `id` to its end. `timeout` in ms bounds it from outside. */
   async run(id: number, workload: string, args: WorkloadArgs, timeout: number): Promise<WorkloadResult> {
-    const thread = this.#threads[id] as Thread;
+    const thread = this.#threads[id];
+    if (thread?.role !== "cpu")
+      throw new RangeError(`no CPU ${id}: the machine has CPUs 0 to ${this.config.cpus - 1}`);
     return await this.#call(thread, workload, (api) => api.run(workload, args), timeout);
   }
 
@@ -259,13 +272,21 @@ export class Machine {
     this.#fail(asError(error));
   }
 
+  /** What each task waits for and who holds it, then where each sleeps, a line each: for a machine that hangs. */
+  async hungTasks(): Promise<string[]> {
+    const waiting = hung_task_report(this.cpu);
+    return [...waiting, ...(await this.showState())];
+  }
+
   /** Where every sleeping task sleeps, a line each. Threads get `ms` to answer. */
   async showState(ms: number = 300): Promise<string[]> {
     const from = this.log().length;
     show_state(this.cpu);
     await new Promise((resolve) => setTimeout(resolve, ms));
     const texts = this.log(from).map((record) => record.text);
-    return texts.filter((text) => text.startsWith(SHOW_STATE_PREFIX));
+    const answers = texts.filter((text) => text.startsWith(SHOW_STATE_PREFIX));
+    // From the thread's own entry on, all chains are the same.
+    return answers.map((text) => text.replace(/ < \S+ workers\/serve\.ts.*$/s, ""));
   }
 
   /** Log records from index `from` on. */
@@ -296,7 +317,7 @@ export class Machine {
       return leaks;
     } catch (error) {
       if (this.#failure !== undefined) throw error;
-      const where = await this.showState();
+      const where = await this.hungTasks();
       throw new Error([asError(error).message, ...where].join("\n"), { cause: error });
     } finally {
       await this.#terminate();
@@ -317,22 +338,4 @@ export class Machine {
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
-}
-
-/** Sources in the repository, compiled files when published. */
-function threadUrl(): URL {
-  return new URL(import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js", import.meta.url);
-}
-
-/** Threads load stripped sources from a cache: a start takes a third of the time. */
-function compileCache(): Record<string, string> {
-  if (
-    process.env["NODE_COMPILE_CACHE"] !== undefined ||
-    process.env["NODE_DISABLE_COMPILE_CACHE"] !== undefined
-  )
-    return {};
-  // Node makes the directory, and does without where it cannot.
-  return {
-    NODE_COMPILE_CACHE: fileURLToPath(new URL("../../node_modules/.cache/ringside", import.meta.url)),
-  };
 }

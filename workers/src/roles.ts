@@ -30,7 +30,9 @@ export interface ThreadData {
 
 /** Plain data to and from a workload. */
 export type WorkloadArgs = Readonly<Record<string, number | string | boolean>>;
-export type WorkloadResult = Readonly<Record<string, number | string | boolean | readonly number[]>>;
+export type WorkloadResult = Readonly<
+  Record<string, number | string | boolean | readonly number[] | readonly string[]>
+>;
 
 /** One leaked allocation site. */
 export interface Leak {
@@ -39,9 +41,15 @@ export interface Leak {
   readonly bytes: number;
 }
 
+/** The image after the kernel's own modules, and with those of the caller's workloads. */
+export interface ImageHashes {
+  readonly base: number;
+  readonly whole: number;
+}
+
 export interface ThreadApi {
-  /** Hash of the kernel image: equal in all threads. */
-  image(): number;
+  /** Hashes of the kernel image: `base` equal in all threads and the host, `whole` equal in all threads. */
+  image(): ImageHashes;
   /** Where this thread's imports led; empty when it was told. */
   resolutions(): string;
   /** Boot CPU: memory, initcalls. Returns 0 or a negative errno. */

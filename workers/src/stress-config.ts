@@ -6,7 +6,10 @@ import { iova_window } from "@ringside/core/dma/iova";
 import { DEFAULT_CONFIG, type KernelConfig, MEMORY_LIMIT, memory_map } from "@ringside/core/mm/memory-map";
 
 export interface StressOptions
-  extends Pick<KernelConfig, "cpus" | "variant" | "iommu" | "percpu" | "completion" | "kasan" | "seed"> {
+  extends Pick<
+    KernelConfig,
+    "cpus" | "variant" | "iommu" | "percpu" | "completion" | "kasan" | "lockdep" | "seed"
+  > {
   readonly seconds: number;
   /** I/Os in flight per task. */
   readonly depth: number;
@@ -36,6 +39,7 @@ export const DEFAULT_STRESS: StressOptions = {
   percpu: "atomic",
   completion: "irq",
   kasan: false,
+  lockdep: false,
   seed: 1,
   hangMs: 10_000,
   stopAtFirst: false,
@@ -79,6 +83,7 @@ export function stress_config(options: StressOptions): KernelConfig {
     percpu: options.percpu,
     completion: options.completion,
     kasan: options.kasan,
+    lockdep: options.lockdep,
     seed: options.seed,
     // User pages, evicted VRAM, and where an eviction goes while the old pages are still in use.
     ram: 48 * MIB + tasks * buffer * (BUFFERS + 1),

@@ -91,7 +91,7 @@ export async function run_stress(options: StressOptions, hooks: StressHooks = {}
   } catch (error) {
     seconds ??= (performance.now() - start) / 1000;
     violations.push(message(error));
-    if (machine.failure === undefined) violations.push(...(await machine.showState()));
+    if (machine.failure === undefined) violations.push(...(await machine.hungTasks()));
     machine.giveUp(error);
   }
   try {

@@ -20,12 +20,13 @@ if (data.mutant !== undefined) {
   applyMutant(data.mutant);
 }
 const { serve } = await import("./serve.ts");
-if (data.mutant !== undefined) (await import("./mutate.ts")).assertMutantLoaded();
 if (parentPort === null) throw new Error("workers/thread.ts is the entry of a worker thread");
 const extra = data.workloads === undefined ? {} : await load_workloads(data.workloads);
+// Only now: what is mutated may belong to the caller's workloads.
+if (data.mutant !== undefined) (await import("./mutate.ts")).assertMutantLoaded();
 serve(data, parentPort, extra, resolutions);
 
-/** Workloads of the caller; they load after the kernel, whose numbering they must not change. */
+/** Workloads of the caller; they load after the kernel, whose numbering they must not change (base_image). */
 async function load_workloads(url: string): Promise<Readonly<Record<string, Workload>>> {
   const module = (await import(url)) as { readonly workloads: Readonly<Record<string, Workload>> };
   return module.workloads;

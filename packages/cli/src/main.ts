@@ -4,8 +4,10 @@
  * everything else on stderr. Exit 0 fine, 1 a violation or failed check, 2 bad usage, 130 interrupted.
  */
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { conformance_command } from "./conformance.ts";
 import { list_command } from "./list.ts";
 import { nvme_command } from "./nvme.ts";
+import { rcutorture_command } from "./rcutorture.ts";
 import { stress_command } from "./stress.ts";
 
 const EXIT_FAILED = 1;
@@ -14,7 +16,13 @@ const EXIT_USAGE = 2;
 const program = new Command("ringside").description(
   "The Linux I/O path io_uring, block, NVMe with dma-buf tokens, as truly parallel threads.",
 );
-const commands = [stress_command(), nvme_command(), list_command()];
+const commands = [
+  stress_command(),
+  conformance_command(),
+  rcutorture_command(),
+  nvme_command(),
+  list_command(),
+];
 const names = commands.map((command) => command.name()).join(", ");
 for (const command of commands) {
   program.addCommand(command);

@@ -1,23 +1,16 @@
 /** `ringside stress`: the main job, with live progress and a closing table. */
-import { Command, type CommandUnknownOpts, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { findMutant } from "@ringside/mutants/index";
 import { ConfigError } from "@ringside/workers/machine";
 import { run_stress, type StressReport } from "@ringside/workers/stress";
 import { DEFAULT_STRESS, type StressOptions, stress_command_line } from "@ringside/workers/stress-config";
+import { mutant_name } from "./mutant-name.ts";
 import { stress_progress, stress_table } from "./stress-view.ts";
 import { duration, integer, size } from "./values.ts";
 
 const EXIT_VIOLATION = 1;
 const EXIT_USAGE = 2;
 const EXIT_INTERRUPTED = 130;
-
-function mutant_name(text: string): string {
-  try {
-    return findMutant(text).name;
-  } catch (error) {
-    throw new InvalidArgumentError(`${(error as Error).message} (see ringside list mutants)`);
-  }
-}
 
 export function stress_command(): CommandUnknownOpts {
   const d = DEFAULT_STRESS;
@@ -60,6 +53,7 @@ export function stress_command(): CommandUnknownOpts {
       new Option("--completion <how>", "completions").choices(["irq", "poll"] as const).default(d.completion),
     )
     .option("--kasan", "checked memory: shadow, redzones, quarantine", d.kasan)
+    .option("--lockdep", "the lock validator watches; slower", d.lockdep)
     .option(
       "--seed <n>",
       "seed of all random choices (default: a fresh one, printed)",

@@ -3,14 +3,23 @@
  * recorded and the body goes on; nothing is thrown.
  */
 import { kernel_static } from "@ringside/core/debug/image";
-import { dmesg_read } from "@ringside/core/debug/dmesg";
+import { dmesg_next, dmesg_read, LOG_INFO, LOG_WARN, printk } from "@ringside/core/debug/dmesg";
 import type { Cpu } from "@ringside/core/sched/cpu";
-import { rendezvous } from "@ringside/core/testing/rendezvous";
+import { cond_resched } from "@ringside/core/sched/schedule";
+import { nap } from "@ringside/core/testing/rendezvous";
 
 /** Memory the bodies of a case share; zeroed before each case. */
 export const SCRATCH_SIZE = 4096;
 const SCRATCH = kernel_static("conformance_scratch", SCRATCH_SIZE);
+/** Arrivals at the meeting point; bodies that have returned. */
 const POINT = kernel_static("conformance_rendezvous", 128);
+const ARRIVED = 0;
+const ENDED = 4;
+
+/** Failures of one body that are told; a loop that fails again and again says nothing new. */
+const FAILURES_MAX = 16;
+/** Before a failed check in the kernel log, where it is found when the body never ends. */
+export const CHECK_PREFIX = "check failed: ";
 
 export class Checks {
   readonly failures: string[] = [];
@@ -21,21 +30,27 @@ export class Checks {
   readonly parties: number;
   /** How long a timed case shall run, in seconds; scaled by the user. */
   readonly seconds: number;
+  /** Seeds the run; cpu.random32() repeats with it. */
+  readonly seed: number;
   readonly scratch: number = SCRATCH;
   readonly #cpu: Cpu;
   readonly #log_start: number;
 
-  constructor(cpu: Cpu, index: number, parties: number, seconds: number) {
+  constructor(cpu: Cpu, index: number, parties: number, seconds: number, seed: number = 1) {
     this.#cpu = cpu;
     this.index = index;
     this.parties = parties;
     this.seconds = seconds;
-    this.#log_start = dmesg_read(cpu, 0).length;
+    this.seed = seed;
+    this.#log_start = dmesg_next(cpu);
   }
 
   /** Records a failure unless `condition`. Returns it, for early exits. */
   ok(condition: boolean, law: string): boolean {
-    if (!condition) this.failures.push(law);
+    if (!condition && this.failures.length < FAILURES_MAX) {
+      this.failures.push(law);
+      printk(this.#cpu, LOG_INFO, CHECK_PREFIX + law);
+    }
     return condition;
   }
 
@@ -50,12 +65,34 @@ export class Checks {
 
   /** Was a text logged since this body began, by any thread? */
   logged(text: string): boolean {
-    return dmesg_read(this.#cpu, this.#log_start).some((record) => record.text.includes(text));
+    const log = dmesg_read(this.#cpu, this.#log_start);
+    return log.some((record) => record.text.includes(text) && !record.text.startsWith(CHECK_PREFIX));
   }
 
-  /** Waits until all bodies of the case are here. Every body must come as often. */
+  /** How many warnings, bugs and violations were logged since this body began, by any thread. */
+  warned(): number {
+    return dmesg_read(this.#cpu, this.#log_start).filter((record) => record.level >= LOG_WARN).length;
+  }
+
+  /**
+   * Waits until all bodies of the case are here. Every body must come as often; when one has returned instead, that
+   * is a failure and nobody waits for it.
+   */
   meet(): void {
-    rendezvous(this.#cpu, POINT, this.parties);
+    const { mem } = this.#cpu;
+    const ticket = mem.fetchAdd(POINT + ARRIVED, 1);
+    const full = ticket - (ticket % this.parties) + this.parties;
+    for (let round = 0; mem.loadAcquire(POINT + ARRIVED) < full; round++) {
+      // Who has returned was not here in this round: it would still wait. The second look sees a round that
+      // became full before the return.
+      if (mem.loadAcquire(POINT + ENDED) > 0 && mem.loadAcquire(POINT + ARRIVED) < full) {
+        this.ok(false, `body ${this.index} waits to meet one that has returned`);
+        return;
+      }
+      if (round < 100) mem.pause();
+      else nap(this.#cpu, 1);
+      cond_resched(this.#cpu);
+    }
   }
 }
 
@@ -63,4 +100,9 @@ export class Checks {
 export function checks_reset(cpu: Cpu): void {
   cpu.mem.memset(SCRATCH, 0, SCRATCH_SIZE);
   cpu.mem.memset(POINT, 0, 128);
+}
+
+/** A body has returned: it comes to no more meetings. */
+export function checks_ended(cpu: Cpu): void {
+  cpu.mem.fetchAdd(POINT + ENDED, 1);
 }

@@ -27,6 +27,63 @@ describe("ringside list", () => {
   });
 });
 
+describe("ringside conformance", () => {
+  it("lists suites and cases, as text and as JSON", async () => {
+    const [suites, text, json] = await Promise.all([
+      ringside(["list", "suites"]),
+      ringside(["conformance", "--list"]),
+      ringside(["conformance", "--list", "--json"]),
+    ]);
+    const listed = document(json.stdout) as { name: string; source: string; cases: string[] }[];
+    expect(listed.length).toBeGreaterThan(5);
+    for (const { name, source, cases } of listed) {
+      expect(suites.stdout).toContain(`${name.padEnd(28)} ${source}\n`);
+      expect(text.stdout).toContain(`${name} (${source})\n  ${cases.join("\n  ")}\n`);
+    }
+    expect([suites.status, text.status, json.status]).toEqual([0, 0, 0]);
+  });
+
+  it("runs one case, and says how it went", async () => {
+    const args = ["conformance", "st-dma-fence", "--case", "sanitycheck"];
+    const human = await ringside(args);
+    expect(human.stdout).toMatch(/^st-dma-fence \(.*\): 1 passed, 0 failed, 0 skipped\n/);
+    expect(human.stdout).toMatch(/\n\S*1 passed, 0 failed, 0 skipped\S*\n$/);
+    const machine = await ringside([...args, "--json"]);
+    expect(document(machine.stdout)).toMatchObject({
+      ok: true,
+      seed: 1,
+      suites: [{ name: "st-dma-fence", passed: 1, cases: [{ name: "sanitycheck", ok: true, detail: "" }] }],
+    });
+    expect([human, machine].map(({ status, stderr }) => ({ status, stderr }))).toEqual([
+      { status: 0, stderr: "" },
+      { status: 0, stderr: "" },
+    ]);
+  });
+
+  it("with a mutant runs the case that must catch it, exits 1 and says how to repeat it", async () => {
+    const mutant = MUTANTS.find((each) => each.conformance !== undefined);
+    const { status, stdout, stderr } = await ringside(["conformance", "--mutant", mutant?.name ?? "none"]);
+    const { suite = "", case: name = "" } = mutant?.conformance ?? {};
+    expect(stdout).toContain(`FAIL ${suite}/${name}\n`);
+    expect(stdout).toMatch(
+      new RegExp(`again with: ringside conformance ${suite} --case .* --seed 1 --mutant ${mutant?.name}\\n`),
+    );
+    expect(stdout).toMatch(/\n\S*0 passed, 1 failed, 0 skipped\S*\n$/);
+    expect({ status, stderr }).toEqual({ status: 1, stderr: `FAIL ${suite}/${name}\n` });
+  });
+
+  it.each([
+    [["st-dma-fense"], /^error: unknown suite "st-dma-fense"; nearest: st-dma-fence, /],
+    [["--case", "sanitychek"], /^error: unknown case "sanitychek"; nearest: sanitycheck, /],
+    [["--repeat", "0"], /Expected a whole number/],
+  ])("%j is bad usage: exit 2 and one line", async (args, line) => {
+    const { status, stdout, stderr } = await ringside(["conformance", ...args]);
+    expect(stderr).toMatch(line);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+  });
+});
+
 describe("ringside nvme", () => {
   it.each([
     ["list", /\/dev\/nvme0n1 .* ringside NVMe Controller /, { Devices: expect.anything() as unknown }],

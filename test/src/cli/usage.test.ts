@@ -2,8 +2,11 @@ import { expect, it } from "vitest";
 import { ringside } from "./ringside.ts";
 
 it.each([
-  ["", /missing command \(expected one of stress, nvme, list; see ringside --help\)/],
-  ["fly", /unknown command 'fly' \(expected one of stress, nvme, list; /],
+  [
+    "",
+    /missing command \(expected one of stress, conformance, rcutorture, nvme, list; see ringside --help\)/,
+  ],
+  ["fly", /unknown command 'fly' \(expected one of stress, conformance, rcutorture, nvme, list; /],
   ["stres", /unknown command 'stres' \(Did you mean stress\?\)/],
   ["--fast", /unknown option '--fast'/],
   ["stress --fast", /unknown option '--fast' \(see ringside stress --help\)/],
@@ -25,10 +28,12 @@ it.each([
     "stress --cpus 64 --depth 1024 --bs 4m",
     /the machine needs \d+ MiB of memory and \d+ MiB of I\/O addresses, more than 2048 MiB hold: take fewer/,
   ],
+  ["rcutorture --flavor srcu", /'srcu' is invalid. Allowed choices are qsbr, busted/],
+  ["rcutorture --readers 0", /'0' is invalid. Expected a whole number from 1 to 60/],
   ["nvme format", /'format' is invalid .* Allowed choices are list, id-ctrl, /],
   ["nvme", /missing required argument 'list\|id-ctrl\|/],
-  ["list", /missing required argument 'mutants\|workloads'/],
-  ["list things", /'things' is invalid .* Allowed choices are mutants, workloads/],
+  ["list", /missing required argument 'mutants\|suites\|workloads'/],
+  ["list things", /'things' is invalid .* Allowed choices are mutants, suites, workloads/],
 ])("ringside %s: exit 2 and one line that says what was expected", async (line, expected) => {
   const { status, stdout, stderr } = await ringside(line.split(" ").filter((word) => word !== ""));
   expect(stderr).toMatch(/^error: [^\n]*\n$/);

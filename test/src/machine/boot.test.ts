@@ -1,5 +1,6 @@
 // First: the root of the kernel image.
 import { Machine, type MachineOptions } from "@ringside/workers/machine";
+import { kernel_static } from "@ringside/core/debug/image";
 import { kthread_request } from "@ringside/core/sched/kthread";
 import { describe, expect, it } from "vitest";
 import { growth, left_behind, type Resources, resources } from "./resources.ts";
@@ -80,6 +81,33 @@ describe("a machine", () => {
     expect(await machine.shutdown()).toEqual([]);
     expect(await left_behind(before)).toEqual({});
     await expect(machine.run(0, "nvme-smart", {}, 1000)).rejects.toThrow("has been shut down");
+  });
+
+  it("may load more kernel code than the host has, or the host other code than it", async () => {
+    kernel_static("only_in_the_host", 4);
+    const workloads = new URL("./image-workloads.ts", import.meta.url).href;
+    for (const options of [SMALL, { ...SMALL, workloads }]) {
+      const machine = await Machine.boot(options);
+      expect(await machine.shutdown()).toEqual([]);
+    }
+  });
+
+  it("whose threads differ in kernel code does not boot", async () => {
+    const workloads = new URL("./image-workloads.ts?differ", import.meta.url).href;
+    await expect(Machine.boot({ ...SMALL, workloads })).rejects.toThrow(
+      /^\w+: its kernel image differs from the other threads'$/,
+    );
+  });
+
+  it("has the CPUs it has", async () => {
+    const machine = await Machine.boot(SMALL);
+    for (const id of [-1, 0.5, 1, 2, 99]) {
+      await expect(machine.run(id, "nvme-smart", {}, 1000), `${id}`).rejects.toThrow(
+        `no CPU ${id}: the machine has CPUs 0 to 0`,
+      );
+    }
+    expect(machine.failure, "a wrong question breaks nothing").toBeUndefined();
+    expect(await machine.shutdown()).toEqual([]);
   });
 
   it("that needs too much memory is refused before any thread starts", async () => {

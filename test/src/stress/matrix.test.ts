@@ -59,7 +59,7 @@ const TRANSFERS: Settings[] = [
 
 /** Without these, a mutant may be "caught" by what its settings break in the sane kernel too. */
 const OF_MUTANTS: Settings[] = [
-  ...new Map(MUTANTS.map(({ stress }) => [JSON.stringify(stress), stress as Settings])).values(),
+  ...new Map(MUTANTS.map(({ stress = {} }) => [JSON.stringify(stress), stress as Settings])).values(),
 ];
 
 describe("nothing breaks on a machine with", () => {

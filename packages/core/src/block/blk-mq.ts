@@ -3,25 +3,29 @@
  * allocated here: requests, driver data, tags.
  *
  * Interface: blk_mq_init_queue; the driver sets its data in each hctx; blk_mq_destroy_queue waits for all
- * requests, blk_put_queue frees.
+ * requests, and for time-outs and retries to end, blk_put_queue frees.
  */
 import { ENOMEM, ERR_PTR } from "../debug/errno.ts";
 import { WARN_ON_ONCE } from "../debug/warn.ts";
 import { alloc_pages_exact, free_pages_exact } from "../mm/page-alloc.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "../mm/slab.ts";
 import type { Cpu } from "../sched/cpu.ts";
-import { blk_mq_exit_dispatch, blk_mq_init_dispatch } from "./issue.ts";
+import { blk_queue_drain_dying } from "./freeze.ts";
+import {
+  blk_mq_exit_dispatch,
+  blk_mq_exit_requeue,
+  blk_mq_init_dispatch,
+  blk_mq_init_requeue,
+} from "./issue.ts";
 import { type QueueLimits, type QueueLimitsPtr, queue_limits_set } from "./limits.ts";
 import {
-  blk_mark_queue_dying,
-  blk_mq_freeze_queue_wait,
+  blk_queue_dying,
   blk_queue_exit_final,
   blk_queue_init,
   HCTX_TYPE_DEFAULT,
   HCTX_TYPE_POLL,
   queue_hctx,
   queue_hctx_table,
-  queue_is_dying,
   queue_nr_hctx,
   queue_set_hctxs,
   REQUEST_QUEUE_SIZE,
@@ -38,6 +42,7 @@ import {
   REQUEST_SIZE,
 } from "./request.ts";
 import { blk_mq_free_tags, blk_mq_init_tags, TAGS_SIZE, type TagsPtr } from "./tags.ts";
+import { blk_mq_init_timeout, blk_sync_queue } from "./timeout.ts";
 
 /** What a driver asks for (struct blk_mq_tag_set). */
 export interface TagSet {
@@ -53,6 +58,8 @@ export interface TagSet {
   readonly cmd_size: number;
   readonly driver_data: number;
   readonly limits: QueueLimits;
+  /** Milliseconds a request may take. Default BLK_DEFAULT_TIMEOUT. */
+  readonly timeout?: number;
 }
 
 /** Requests start on lines of their own when the driver's part fills them up. */
@@ -67,6 +74,8 @@ export function blk_mq_init_queue(cpu: Cpu, set: TagSet): RequestQueuePtr {
     kfree(cpu, q);
     return ERR_PTR(-ENOMEM) as RequestQueuePtr;
   }
+  blk_mq_init_timeout(cpu, q, set.timeout ?? 0);
+  blk_mq_init_requeue(cpu, q);
   let error = blk_mq_alloc_hctxs(cpu, q, set, HCTX_TYPE_DEFAULT, set.nr_hw_queues);
   if (error === 0) error = blk_mq_alloc_hctxs(cpu, q, set, HCTX_TYPE_POLL, set.nr_poll_queues);
   if (error === 0) return q;
@@ -113,8 +122,9 @@ function blk_mq_alloc_hctx(cpu: Cpu, q: RequestQueuePtr, set: TagSet, type: numb
 
 /** No request enters from now on; returns when the last one is done. The device still works. */
 export function blk_mq_destroy_queue(cpu: Cpu, q: RequestQueuePtr): void {
-  blk_mark_queue_dying(cpu, q);
-  blk_mq_freeze_queue_wait(cpu, q);
+  blk_queue_drain_dying(cpu, q);
+  blk_sync_queue(cpu, q);
+  blk_mq_exit_requeue(cpu, q);
 }
 
 /** Destroys and frees a queue that no disk has taken over. */
@@ -125,7 +135,7 @@ export function blk_mq_put_failed_queue(cpu: Cpu, q: RequestQueuePtr): void {
 
 /** Frees a destroyed queue. */
 export function blk_put_queue(cpu: Cpu, q: RequestQueuePtr): void {
-  WARN_ON_ONCE(cpu, !queue_is_dying(cpu, q));
+  WARN_ON_ONCE(cpu, !blk_queue_dying(cpu, q));
   blk_mq_free_hctxs(cpu, q, HCTX_TYPE_DEFAULT);
   blk_mq_free_hctxs(cpu, q, HCTX_TYPE_POLL);
   blk_queue_exit_final(cpu, q);

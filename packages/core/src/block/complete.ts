@@ -2,10 +2,12 @@
  * From the driver back to the submitter (block/blk-mq.c): end a request, or a batch of them. A batch frees
  * its tags a word at a time and leaves the queue once, so its cost per request is small.
  *
- * Interface: the driver finds a completion and claims it (blk_mq_complete_request, or blk_mq_add_to_batch);
- * then blk_mq_end_request or blk_mq_end_request_batch: bi_end_io runs, then the tag is free.
+ * Interface: the driver finds a completion and claims it (blk_mq_complete_request, or blk_mq_mark_complete and
+ * blk_mq_add_to_batch); then blk_mq_end_request or blk_mq_end_request_batch: the submitter is told, then the
+ * holder's reference is dropped, and with the last reference the tag is free.
  */
 import type { Ptr } from "atomics-sync";
+import { FAULT_IO_TIMEOUT, should_fail } from "../debug/fault-inject.ts";
 import { symbol_call } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
 import type { Cpu } from "../sched/cpu.ts";
@@ -13,18 +15,18 @@ import { bio_endio, bio_set_status } from "./bio.ts";
 import { blk_queue_exit, queue_mq_op, type RequestQueuePtr } from "./queue.ts";
 import {
   BLK_MQ_OPS_COMPLETE,
-  blk_mq_mark_complete,
-  blk_mq_unstart_request,
   hctx_tags,
   type HctxPtr,
   type RequestPtr,
   rq_bio,
+  rq_end_io,
   rq_hctx,
   rq_next,
   rq_queue,
   rq_set_next,
   rq_tag,
 } from "./request.ts";
+import { blk_mq_mark_complete, blk_mq_set_idle, req_ref_put_and_test } from "./rq-state.ts";
 import { BLK_STS_OK } from "./status.ts";
 import { blk_mq_put_tags } from "./tags.ts";
 
@@ -40,7 +42,16 @@ struct_layout("io_comp_batch", IO_COMP_BATCH_SIZE, [
   ["req_tail", REQ_TAIL, 4],
 ]);
 
-/** Claims the completion and lets the driver end the request. False when somebody was first. */
+/** What end_io of a request without a bio answers: the request is its caller's now, or is to be freed. */
+export const RQ_END_IO_NONE = 0;
+export const RQ_END_IO_FREE = 1;
+
+/** Should the driver forget this completion, so that the request times out? Fault injection only. */
+export function blk_should_fake_timeout(cpu: Cpu, _q: RequestQueuePtr): boolean {
+  return should_fail(cpu, FAULT_IO_TIMEOUT);
+}
+
+/** Claims the completion and lets the driver end the request. False when somebody was first: then it is not ours. */
 export function blk_mq_complete_request(cpu: Cpu, rq: RequestPtr): boolean {
   if (!blk_mq_mark_complete(cpu, rq)) return false;
   symbol_call(cpu, queue_mq_op(cpu, rq_queue(cpu, rq), BLK_MQ_OPS_COMPLETE), rq);
@@ -49,21 +60,39 @@ export function blk_mq_complete_request(cpu: Cpu, rq: RequestPtr): boolean {
 
 /** Ends the request: the submitter is told, the tag is free. Do not touch it afterwards. */
 export function blk_mq_end_request(cpu: Cpu, rq: RequestPtr, status: number): void {
-  blk_update_request(cpu, rq, status);
-  blk_mq_free_request(cpu, rq);
+  if (blk_update_request(cpu, rq, status)) blk_mq_free_request(cpu, rq);
 }
 
-function blk_update_request(cpu: Cpu, rq: RequestPtr, status: number): void {
+/** Tells the submitter. False when the request is its own from now on. */
+function blk_update_request(cpu: Cpu, rq: RequestPtr, status: number): boolean {
   const bio = rq_bio(cpu, rq);
+  if (bio === 0) return end_passthrough(cpu, rq, status);
   if (status !== BLK_STS_OK) bio_set_status(cpu, bio, status);
   bio_endio(cpu, bio);
+  return true;
 }
 
-/** Frees the tag and leaves the queue. */
-function blk_mq_free_request(cpu: Cpu, rq: RequestPtr): void {
+/** `rq->end_io(rq, status)`. */
+function end_passthrough(cpu: Cpu, rq: RequestPtr, status: number): boolean {
+  const end_io = rq_end_io(cpu, rq);
+  return end_io === 0 || symbol_call(cpu, end_io, rq, status) === RQ_END_IO_FREE;
+}
+
+/** Drops the holder's reference. Do not touch it afterwards. */
+export function blk_mq_free_request(cpu: Cpu, rq: RequestPtr): void {
+  blk_mq_set_idle(cpu, rq);
+  if (req_ref_put_and_test(cpu, rq_queue(cpu, rq), rq)) __blk_mq_free_request(cpu, rq);
+}
+
+/** Drops the reference of a walk over the busy tags. */
+export function blk_mq_put_rq_ref(cpu: Cpu, rq: RequestPtr): void {
+  if (req_ref_put_and_test(cpu, rq_queue(cpu, rq), rq)) __blk_mq_free_request(cpu, rq);
+}
+
+/** The last reference is gone: frees the tag and leaves the queue. */
+function __blk_mq_free_request(cpu: Cpu, rq: RequestPtr): void {
   const q = rq_queue(cpu, rq);
   const tag = rq_tag(cpu, rq);
-  blk_mq_unstart_request(cpu, rq);
   blk_mq_put_tags(cpu, hctx_tags(cpu, rq_hctx(cpu, rq)), tag & ~31, 1 << (tag & 31));
   blk_queue_exit(cpu, q, 1);
 }
@@ -95,21 +124,25 @@ export function blk_mq_end_request_batch(cpu: Cpu, iob: IoCompBatchPtr): void {
   let count = 0;
   while (rq !== 0) {
     const next = rq_next(cpu, rq);
-    const tag = rq_tag(cpu, rq);
-    blk_update_request(cpu, rq, BLK_STS_OK);
-    blk_mq_unstart_request(cpu, rq);
-    if ((tag & ~31) !== base || rq_hctx(cpu, rq) !== hctx) {
-      blk_mq_flush_tag_batch(cpu, q, hctx, base, bits, count);
-      hctx = rq_hctx(cpu, rq);
-      base = tag & ~31;
-      bits = 0;
-      count = 0;
+    if (blk_update_request(cpu, rq, BLK_STS_OK)) {
+      const tag = rq_tag(cpu, rq);
+      if ((tag & ~31) !== base || rq_hctx(cpu, rq) !== hctx) {
+        if (count !== 0) blk_mq_flush_tag_batch(cpu, q, hctx, base, bits, count);
+        hctx = rq_hctx(cpu, rq);
+        base = tag & ~31;
+        bits = 0;
+        count = 0;
+      }
+      blk_mq_set_idle(cpu, rq);
+      // A walk holds it: whoever drops the last reference frees the tag.
+      if (req_ref_put_and_test(cpu, q, rq)) {
+        bits |= 1 << (tag & 31);
+        count++;
+      }
     }
-    bits |= 1 << (tag & 31);
-    count++;
     rq = next;
   }
-  blk_mq_flush_tag_batch(cpu, q, hctx, base, bits, count);
+  if (count !== 0) blk_mq_flush_tag_batch(cpu, q, hctx, base, bits, count);
 }
 
 function blk_mq_flush_tag_batch(

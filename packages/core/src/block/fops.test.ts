@@ -43,18 +43,14 @@ import {
   ram_disk_refuse,
   ram_disk_remove,
 } from "../testing/ram-disk.ts";
+import { nap } from "../testing/rendezvous.ts";
 import { boot_solo, dmesg } from "../testing/solo.ts";
 import { bio_alloc_cache_destroy } from "./bio.ts";
 import { bdev_get_queue, disk_part0, type GendiskPtr } from "./disk.ts";
 import { bdev_open } from "./fops.ts";
 import { blk_finish_plug, blk_start_plug, blk_start_plug_nr_ios } from "./plug.ts";
-import {
-  blk_freeze_queue_start,
-  blk_mq_freeze_queue,
-  blk_mq_unfreeze_queue,
-  HCTX_TYPE_DEFAULT,
-  queue_hctx,
-} from "./queue.ts";
+import { blk_freeze_queue_start, blk_mq_freeze_queue, blk_mq_unfreeze_queue } from "./freeze.ts";
+import { HCTX_TYPE_DEFAULT, queue_hctx } from "./queue.ts";
 import { type HctxPtr, hctx_tags } from "./request.ts";
 import { BLK_STS_IOERR, BLK_STS_MEDIUM, BLK_STS_RESOURCE } from "./status.ts";
 import { blk_mq_tags_busy } from "./tags.ts";
@@ -333,7 +329,7 @@ test("schedule() sends a plug off, whatever the task waits for", () => {
   const plug = blk_start_plug_nr_ios(b.cpu, 8);
   b.read(b.kiocb(0), b.bvecs(ITER_DEST, [[0, 512]]));
   expect([completions(b.cpu).length, b.busy()]).toEqual([0, 8]);
-  rcu_barrier(b.cpu);
+  nap(b.cpu, 2);
   expect([completions(b.cpu).length, b.busy()]).toEqual([1, 0]);
   blk_finish_plug(b.cpu, plug);
 });
@@ -347,7 +343,7 @@ test("requests without resources wait and are tried again until they go", () => 
   for (let i = 0; i < 4; i++) b.read(b.kiocb(0), b.bvecs(ITER_DEST, [[0, 512]]));
   blk_finish_plug(b.cpu, plug);
   expect(b.fsync()).toBe(0);
-  rcu_barrier(b.cpu);
+  nap(b.cpu, 20);
   expect(completions(b.cpu)).toEqual([512, 512, 512, 512]);
 });
 

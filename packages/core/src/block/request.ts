@@ -3,10 +3,11 @@
  * hardware queue it goes to.
  *
  * The requests of a hardware queue are allocated once, one per tag; tag and queue of a request never change.
- * The driver's data (its "pdu") lies behind each. Who holds the tag owns the request. State: IDLE ->
- * IN_FLIGHT (blk_mq_start_request) -> COMPLETE, exactly once -> IDLE.
+ * The driver's data (its "pdu") lies behind each. Who holds the tag owns the request. Its state, its references
+ * and who may change them: rq-state.ts.
  */
 import type { Ptr } from "atomics-sync";
+import type { SymbolId } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { WORK_STRUCT_SIZE } from "../sched/workqueue.ts";
@@ -26,7 +27,7 @@ export const BLK_MQ_OPS_COMMIT_RQS = 4;
 export const BLK_MQ_OPS_COMPLETE = 8;
 /** (cpu, hctx): completions found. */
 export const BLK_MQ_OPS_POLL = 12;
-/** (cpu, rq): reserved for time-outs; nobody calls it yet. */
+/** (cpu, rq): not completed in time. BLK_EH_DONE, or BLK_EH_RESET_TIMER. May sleep; the request stays ours. */
 export const BLK_MQ_OPS_TIMEOUT = 16;
 /** (cpu, q, token): 0 or -errno. */
 export const BLK_MQ_OPS_CREATE_DMABUF_TOKEN = 20;
@@ -44,16 +45,15 @@ const RQ_BIO = 16;
 const RQ_NEXT = 20;
 const RQ_SECTOR = 24;
 const RQ_DATA_LEN = 28;
-/** Written by the owner and by whoever completes. */
-const RQ_STATE = 32;
-/** Room for the time-out code: when the request expires, and its references. */
-const RQ_DEADLINE = 36;
-const RQ_REF = 40;
-export const REQUEST_SIZE = 48;
-
-const MQ_RQ_IDLE = 0;
-const MQ_RQ_IN_FLIGHT = 1;
-const MQ_RQ_COMPLETE = 2;
+/** Only without a bio: whom to tell, (cpu, rq, status): RQ_END_IO_NONE or RQ_END_IO_FREE, and its data. */
+const RQ_END_IO = 32;
+const RQ_END_IO_DATA = 36;
+// As rq-state.ts says:
+export const RQ_STATE = 40;
+export const RQ_FLAGS = 44;
+export const RQ_DEADLINE = 48;
+export const RQ_REF = 52;
+export const REQUEST_SIZE = 56;
 
 struct_layout("request", REQUEST_SIZE, [
   ["q", RQ_Q, 4],
@@ -64,7 +64,10 @@ struct_layout("request", REQUEST_SIZE, [
   ["rq_next", RQ_NEXT, 4],
   ["__sector", RQ_SECTOR, 4],
   ["__data_len", RQ_DATA_LEN, 4],
+  ["end_io", RQ_END_IO, 4],
+  ["end_io_data", RQ_END_IO_DATA, 4],
   ["state", RQ_STATE, 4],
+  ["rq_flags", RQ_FLAGS, 4],
   ["deadline", RQ_DEADLINE, 4],
   ["ref", RQ_REF, 4],
 ]);
@@ -83,6 +86,8 @@ const HCTX_TYPE = 28;
 export const HCTX_LOCK = 128;
 export const HCTX_DISPATCH = 132;
 export const HCTX_DISPATCH_TAIL = 136;
+/** Milliseconds until the list is tried again. */
+export const HCTX_RUN_DELAY = 140;
 export const HCTX_RUN_WORK = 144;
 export const HCTX_SIZE: number = HCTX_RUN_WORK + WORK_STRUCT_SIZE;
 
@@ -98,6 +103,7 @@ struct_layout("blk_mq_hw_ctx", HCTX_SIZE, [
   ["lock", HCTX_LOCK, 4],
   ["dispatch", HCTX_DISPATCH, 4],
   ["dispatch_tail", HCTX_DISPATCH_TAIL, 4],
+  ["run_delay", HCTX_RUN_DELAY, 4],
   ["run_work", HCTX_RUN_WORK, WORK_STRUCT_SIZE],
 ]);
 
@@ -126,7 +132,6 @@ export function hctx_init_requests(cpu: Cpu, hctx: HctxPtr, rqs: number, stride:
     cpu.mem.write(rq + RQ_Q, cpu.mem.read(hctx + HCTX_Q));
     cpu.mem.write(rq + RQ_HCTX, hctx);
     cpu.mem.write(rq + RQ_TAG, tag);
-    cpu.mem.write(rq + RQ_STATE, MQ_RQ_IDLE);
   }
 }
 
@@ -173,6 +178,18 @@ export function blk_mq_bio_to_request(cpu: Cpu, rq: RequestPtr, bio: BioPtr): vo
   mem.write(rq + RQ_DATA_LEN, bio_size(cpu, bio));
 }
 
+/** The request carries no bio: whoever asked for it says what happens at its end. */
+export function blk_rq_init(cpu: Cpu, rq: RequestPtr, opf: number): void {
+  const mem = cpu.mem;
+  mem.write(rq + RQ_CMD_FLAGS, opf);
+  mem.write(rq + RQ_BIO, 0);
+  mem.write(rq + RQ_NEXT, 0);
+  mem.write(rq + RQ_SECTOR, 0);
+  mem.write(rq + RQ_DATA_LEN, 0);
+  mem.write(rq + RQ_END_IO, 0);
+  mem.write(rq + RQ_END_IO_DATA, 0);
+}
+
 export function rq_queue(cpu: Cpu, rq: RequestPtr): RequestQueuePtr {
   return cpu.mem.read(rq + RQ_Q) as RequestQueuePtr;
 }
@@ -209,22 +226,14 @@ export function rq_set_next(cpu: Cpu, rq: RequestPtr, next: number): void {
   cpu.mem.write(rq + RQ_NEXT, next);
 }
 
-/** The driver has it: from here on it may complete. Before the device can see it. */
-export function blk_mq_start_request(cpu: Cpu, rq: RequestPtr): void {
-  cpu.mem.writeOnce(rq + RQ_STATE, MQ_RQ_IN_FLIGHT);
+/** `rq->end_io = fn; rq->end_io_data = data`, of a request without a bio. */
+export function rq_set_end_io(cpu: Cpu, rq: RequestPtr, fn: SymbolId, data: number): void {
+  cpu.mem.write(rq + RQ_END_IO, fn);
+  cpu.mem.write(rq + RQ_END_IO_DATA, data);
 }
-
-/** It did not get to the device after all; it will be queued again. */
-export function blk_mq_unstart_request(cpu: Cpu, rq: RequestPtr): void {
-  cpu.mem.writeOnce(rq + RQ_STATE, MQ_RQ_IDLE);
+export function rq_end_io(cpu: Cpu, rq: RequestPtr): SymbolId {
+  return cpu.mem.read(rq + RQ_END_IO);
 }
-
-/**
- * Claims the completion. False: it is not in flight, or somebody was first. Plain accesses, as in Linux: a
- * queue's completions are found by one thread at a time; who cancels requests stops the device before.
- */
-export function blk_mq_mark_complete(cpu: Cpu, rq: RequestPtr): boolean {
-  if (cpu.mem.readOnce(rq + RQ_STATE) !== MQ_RQ_IN_FLIGHT) return false;
-  cpu.mem.writeOnce(rq + RQ_STATE, MQ_RQ_COMPLETE);
-  return true;
+export function rq_end_io_data(cpu: Cpu, rq: RequestPtr): number {
+  return cpu.mem.read(rq + RQ_END_IO_DATA);
 }

@@ -43,7 +43,7 @@ import {
   type PlugPtr,
 } from "./plug.ts";
 import {
-  blk_queue_enter,
+  bio_queue_enter,
   blk_queue_enter_live,
   blk_queue_exit,
   HCTX_TYPE_DEFAULT,
@@ -62,6 +62,7 @@ import {
   hctx_tags,
   hctx_type,
 } from "./request.ts";
+import { blk_mq_rq_ctx_init } from "./rq-state.ts";
 import { BLK_STS_AGAIN, BLK_STS_INVAL, BLK_STS_OFFLINE, BLK_STS_OK, BLK_STS_RESOURCE } from "./status.ts";
 import { bit_count, blk_mq_get_tags, blk_mq_try_get_tags } from "./tags.ts";
 
@@ -118,9 +119,10 @@ function blk_mq_submit_bio(cpu: Cpu, q: RequestQueuePtr, bio: BioPtr, opf: numbe
     return bio_fail(cpu, bio, BLK_STS_OFFLINE);
   }
   const rq = blk_mq_tag_to_rq(cpu, hctx, tag);
+  blk_mq_rq_ctx_init(cpu, rq);
   blk_mq_bio_to_request(cpu, rq, bio);
   if (plug !== 0) blk_add_rq_to_plug(cpu, plug, rq);
-  else blk_mq_issue_request(cpu, rq, true);
+  else blk_mq_issue_request(cpu, rq);
   return BLK_STS_OK;
 }
 
@@ -132,11 +134,11 @@ function blk_mq_get_new_tag(
   plug: PlugPtr,
   nowait: boolean,
 ): number {
-  let error = blk_queue_enter(cpu, q, true);
+  let error = bio_queue_enter(cpu, q, true);
   if (error === -EAGAIN && !nowait) {
     // Whoever froze the queue waits for what we hold back.
     blk_flush_plug(cpu);
-    error = blk_queue_enter(cpu, q, false);
+    error = bio_queue_enter(cpu, q, false);
   }
   if (error < 0) return error;
   const out = this_cpu_ptr(cpu, TAG_BASE);
@@ -149,6 +151,13 @@ function blk_mq_get_new_tag(
   const rest = bits & (bits - 1);
   if (rest !== 0) keep_ahead(cpu, q, hctx, plug, base, rest);
   return base + 31 - Math.clz32(bits & -bits);
+}
+
+/** One tag of `hctx`; sleeps for it, or -EAGAIN if `nowait`. */
+export function blk_mq_get_tag(cpu: Cpu, hctx: HctxPtr, nowait: boolean): number {
+  const out = this_cpu_ptr(cpu, TAG_BASE);
+  const bits = blk_mq_get_tag_bits(cpu, hctx, 0 as PlugPtr, nowait, out);
+  return bits === 0 ? -EAGAIN : cpu.mem.read(out) + 31 - Math.clz32(bits);
 }
 
 function keep_ahead(

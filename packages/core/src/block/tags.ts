@@ -5,8 +5,10 @@
  * Words lie 128 bytes apart. Each CPU has a hint, the word it took a tag from last, so that CPUs meet less.
  *
  * Waiting: a waiter counts itself in WAITERS, queues, then tries again; whoever frees a tag clears the bit,
- * then looks at WAITERS. One of the two sees the other, so nobody sleeps for ever. A waiter that has its tag
- * already may still take a wake-up meant for the next one, who then sleeps until another tag is freed.
+ * then looks at WAITERS. One of the two sees the other, so nobody sleeps for ever. Each tag that is freed wakes one
+ * waiter, the one that waits longest. A waiter that has its tag and is woken all the same passes that on: the
+ * wake-up was for another tag. A waiter that was woken, and found that somebody who did not wait had taken the tag,
+ * keeps its place, and from then on nobody overtakes (STARVED).
  */
 import type { Ptr } from "atomics-sync";
 import { ENOMEM } from "../debug/errno.ts";
@@ -15,15 +17,16 @@ import { struct_layout } from "../debug/layout.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
 import { alloc_percpu, free_percpu } from "../mm/percpu.ts";
 import { kfree, kzalloc } from "../mm/slab.ts";
-import type { Cpu } from "../sched/cpu.ts";
+import { type Cpu, stack_pop } from "../sched/cpu.ts";
 import { schedule } from "../sched/schedule.ts";
-import { TASK_UNINTERRUPTIBLE } from "../sched/task.ts";
+import { current_state, set_current_state, TASK_RUNNING, TASK_UNINTERRUPTIBLE } from "../sched/task.ts";
 import {
-  finish_wait,
+  add_wait_queue_exclusive,
   init_waitqueue_head,
-  prepare_to_wait_exclusive,
+  remove_wait_queue,
   wait_entry_push,
   WAIT_QUEUE_HEAD_SIZE,
+  wake_up,
   wake_up_nr,
 } from "../sched/wait.ts";
 
@@ -38,7 +41,9 @@ const ALLOC_HINT = 8;
 const MAP = 12;
 // A line of its own: atomic, then the queue with its lock.
 const WAITERS = 128;
-const WAIT = 132;
+/** Waiters that were overtaken: while there are any, tags are for waiters only. */
+const STARVED = 132;
+const WAIT = 136;
 export const TAGS_SIZE: number = WAIT + WAIT_QUEUE_HEAD_SIZE;
 
 const WORD_BITS = 32;
@@ -51,6 +56,7 @@ struct_layout("blk_mq_tags", TAGS_SIZE, [
   ["alloc_hint", ALLOC_HINT, 4],
   ["map", MAP, 4],
   ["waiters", WAITERS, 4],
+  ["starved", STARVED, 4],
   ["wait", WAIT, WAIT_QUEUE_HEAD_SIZE],
 ]);
 
@@ -69,6 +75,7 @@ export function blk_mq_init_tags(cpu: Cpu, tags: TagsPtr, nr_tags: number, gfp: 
   cpu.mem.write(tags + ALLOC_HINT, hint);
   cpu.mem.write(tags + MAP, map);
   cpu.mem.write(tags + WAITERS, 0);
+  cpu.mem.write(tags + STARVED, 0);
   init_waitqueue_head(cpu, tags + WAIT);
   return 0;
 }
@@ -92,9 +99,13 @@ function lowest_bits(bits: number, nr: number): number {
   return bits & ~rest;
 }
 
-/** Takes up to `nr` (1 ... 32) tags of one word: the word's first tag goes to `out`, the bits are returned. */
+/**
+ * Takes up to `nr` (1 ... 32) tags of one word: the word's first tag goes to `out`, the bits are returned. 0 when
+ * there is none, or somebody has waited for one too long.
+ */
 export function blk_mq_try_get_tags(cpu: Cpu, tags: TagsPtr, nr: number, out: number): number {
-  return should_fail(cpu, FAULT_TAGS) ? 0 : take_tags(cpu, tags, nr, out);
+  if (should_fail(cpu, FAULT_TAGS) || cpu.mem.readOnce(tags + STARVED) !== 0) return 0;
+  return take_tags(cpu, tags, nr, out);
 }
 
 function take_tags(cpu: Cpu, tags: TagsPtr, nr: number, out: number): number {
@@ -124,21 +135,43 @@ function take_tags(cpu: Cpu, tags: TagsPtr, nr: number, out: number): number {
   return 0;
 }
 
-/** As blk_mq_try_get_tags, and sleeps until there is one. */
+/** As blk_mq_try_get_tags, and sleeps until there is one. Waiters get tags first come, first served. */
 export function blk_mq_get_tags(cpu: Cpu, tags: TagsPtr, nr: number, out: number): number {
-  let got = blk_mq_try_get_tags(cpu, tags, nr, out);
-  if (got !== 0) return got;
+  const got = blk_mq_try_get_tags(cpu, tags, nr, out);
+  // An injected failure is not repeated: with no request in flight nobody would wake us.
+  return got !== 0 ? got : wait_for_tag(cpu, tags, out);
+}
+
+/** One tag is enough for a waiter: others wait too. */
+function wait_for_tag(cpu: Cpu, tags: TagsPtr, out: number): number {
+  const mem = cpu.mem;
+  const wait = tags + WAIT;
   // Pairs with the fetchAnd, then loadAcquire, in blk_mq_put_tags.
-  cpu.mem.fetchAdd(tags + WAITERS, 1);
-  while (got === 0) {
-    const entry = wait_entry_push(cpu);
-    prepare_to_wait_exclusive(cpu, tags + WAIT, entry, TASK_UNINTERRUPTIBLE);
-    // An injected failure is not repeated here: with no request in flight nobody would wake us.
-    got = take_tags(cpu, tags, nr, out);
-    if (got === 0) schedule(cpu);
-    finish_wait(cpu, tags + WAIT, entry);
+  mem.fetchAdd(tags + WAITERS, 1);
+  const entry = wait_entry_push(cpu);
+  add_wait_queue_exclusive(cpu, wait, entry);
+  let starved = false;
+  let got = 0;
+  for (let woken = false; ; woken = true) {
+    set_current_state(cpu, TASK_UNINTERRUPTIBLE);
+    // A newcomer does not overtake a starved waiter here either. That one will have a tag, and when it frees the
+    // tag somebody is woken; so the look that is left out here cannot make us sleep for ever.
+    if (woken || mem.loadAcquire(tags + STARVED) === 0) got = take_tags(cpu, tags, 1, out);
+    if (got !== 0) break;
+    if (woken && !starved) {
+      starved = true;
+      mem.fetchAdd(tags + STARVED, 1);
+    }
+    schedule(cpu);
   }
-  cpu.mem.fetchSub(tags + WAITERS, 1);
+  remove_wait_queue(cpu, wait, entry);
+  if (starved) mem.fetchSub(tags + STARVED, 1);
+  // Nobody wakes us any more. If somebody has, since we said that we would sleep, it was for a tag that is still
+  // there: without this the next waiter could sleep though it is free, with no request left to wake it.
+  if (starved || current_state(cpu) === TASK_RUNNING) wake_up(cpu, wait);
+  set_current_state(cpu, TASK_RUNNING);
+  stack_pop(cpu, entry);
+  mem.fetchSub(tags + WAITERS, 1);
   return got;
 }
 
@@ -154,6 +187,19 @@ export function bit_count(bits: number): number {
   let count = 0;
   for (let rest = bits; rest !== 0; rest &= rest - 1) count++;
   return count;
+}
+
+/** The busy tags of word `w`: bit i stands for tag 32 * w + i. 0 past the last word. */
+export function blk_mq_tags_word(cpu: Cpu, tags: TagsPtr, w: number): number {
+  if (w >= cpu.mem.read(tags + NR_WORDS)) return 0;
+  return cpu.mem.loadAcquire(cpu.mem.read(tags + MAP) + w * WORD_STRIDE);
+}
+export function blk_mq_tags_nr_words(cpu: Cpu, tags: TagsPtr): number {
+  return cpu.mem.read(tags + NR_WORDS);
+}
+/** Tasks that wait for a tag. A snapshot. */
+export function blk_mq_tags_waiters(cpu: Cpu, tags: TagsPtr): number {
+  return cpu.mem.loadAcquire(tags + WAITERS);
 }
 
 export function blk_mq_tag_busy(cpu: Cpu, tags: TagsPtr, tag: number): boolean {

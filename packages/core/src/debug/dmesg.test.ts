@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { bare_parts, boot_bare } from "../testing/bare.ts";
 import { DMESG_RECORD_SIZE, DMESG_RECORDS } from "../mm/memory-map.ts";
 import { run_mm_roles } from "../testing/mm-threads.ts";
-import { dmesg_read, LOG_BUG, LOG_INFO, LOG_WARN, printk } from "./dmesg.ts";
+import { dmesg_clear, dmesg_next, dmesg_read, LOG_BUG, LOG_INFO, LOG_WARN, printk } from "./dmesg.ts";
 
 test("what is logged is read back in order, with level and CPU", () => {
   const cpu = boot_bare();
@@ -49,5 +49,19 @@ test("threads that log at once lose nothing and mix nothing; equal sites have eq
   for (const id of [1, 2, 3]) {
     const lines = log.filter((record) => record.cpu === id).map((record) => record.text);
     expect(lines).toEqual(Array.from({ length: 300 }, (_, i) => `cpu ${id} line ${i} ${"x".repeat(i % 50)}`));
+  }
+});
+
+test("a cleared log starts anew, also when it was full", () => {
+  const cpu = boot_bare();
+  dmesg_clear(cpu);
+  for (const count of [3, DMESG_RECORDS + 10, 1]) {
+    for (let i = 0; i < count; i++) printk(cpu, LOG_INFO, `${count}: ${i}`);
+    expect(dmesg_next(cpu)).toBe(Math.min(count, DMESG_RECORDS - 1));
+    expect(dmesg_read(cpu, 0)).toHaveLength(dmesg_next(cpu));
+    expect(dmesg_read(cpu, 0)[0]?.text).toBe(`${count}: 0`);
+    dmesg_clear(cpu);
+    expect(dmesg_read(cpu, 0)).toEqual([]);
+    expect(dmesg_next(cpu)).toBe(0);
   }
 });

@@ -3,7 +3,8 @@
  * machine runs. It never wraps: the first DMESG_RECORDS-1 records are the interesting ones, later ones are
  * counted only.
  *
- * Interface: printk appends; dmesg_read returns records from a position on.
+ * Interface: printk appends; dmesg_read returns records from a position on. What runs for long on one machine
+ * takes the records away with dmesg_clear while the machine is quiet.
  */
 import { DMESG_RECORD_SIZE, DMESG_RECORDS } from "../mm/memory-map.ts";
 import type { Cpu } from "../sched/cpu.ts";
@@ -34,7 +35,18 @@ export interface LogRecord {
 }
 
 export function printk(cpu: Cpu, level: number, text: string): void {
-  const index = cpu.mem.fetchAdd(cpu.map.dmesg + NEXT, 1);
+  write_record(cpu, cpu.mem.fetchAdd(cpu.map.dmesg + NEXT, 1), level, text);
+}
+
+/** Appends lines that stay together: the first with `level`, the others are information on it. */
+export function printk_lines(cpu: Cpu, level: number, lines: readonly string[]): void {
+  const first = cpu.mem.fetchAdd(cpu.map.dmesg + NEXT, lines.length);
+  for (let i = 0; i < lines.length; i++) {
+    write_record(cpu, first + i, i === 0 ? level : LOG_INFO, lines[i] as string);
+  }
+}
+
+function write_record(cpu: Cpu, index: number, level: number, text: string): void {
   if (index >= DMESG_RECORDS - 1) return;
   const record = cpu.map.dmesg + RECORDS + index * DMESG_RECORD_SIZE;
   cpu.mem.write(record + CPU_ID, cpu.id);
@@ -59,4 +71,17 @@ export function dmesg_read(cpu: Cpu, from: number): LogRecord[] {
     });
   }
   return found;
+}
+
+/** The position of the next record: what is logged from here on has it or a higher one. */
+export function dmesg_next(cpu: Cpu): number {
+  return Math.min(cpu.mem.loadAcquire(cpu.map.dmesg + NEXT), DMESG_RECORDS - 1);
+}
+
+/** Empties the log. Nobody else may be logging: a record begun before would be half there. */
+export function dmesg_clear(cpu: Cpu): void {
+  const used = dmesg_next(cpu);
+  for (let i = 0; i < used; i++) cpu.mem.write(cpu.map.dmesg + RECORDS + i * DMESG_RECORD_SIZE + READY, 0);
+  // After the records: the next printk finds its own empty until it stores the level.
+  cpu.mem.storeRelease(cpu.map.dmesg + NEXT, 0);
 }

@@ -20,7 +20,9 @@ export const FAULT_MISSING_OPS = 4;
 export const FAULT_DMA_MAP = 5;
 export const FAULT_PRP_POOL = 6;
 export const FAULT_TAGS = 7;
-/** Room for faults of scenarios: 8 ... 15. */
+/** fail_io_timeout: a completion is swallowed, so that the request times out. */
+export const FAULT_IO_TIMEOUT = 8;
+/** Room for faults of scenarios: 9 ... 15. */
 export const NR_FAULTS = 16;
 
 /** Names for command lines, by number. */
@@ -33,6 +35,7 @@ export const FAULT_NAMES: readonly string[] = [
   "dma-map",
   "prp-pool",
   "tags",
+  "io-timeout",
 ];
 
 /** One bit per armed fault, so that a machine without faults pays one plain load a place. */

@@ -26,6 +26,7 @@ export const PERCPU_AREA = 65536;
 export const PERCPU_STACK = 32768;
 
 const LINE = 128;
+const PERCPU_PREFIX = "percpu:";
 
 const functions: KernelFunction[] = [null_call];
 const names: string[] = ["NULL"];
@@ -80,8 +81,29 @@ export function percpu_static(name: string, bytes: number): number {
   percpuEnd += Math.ceil(bytes / LINE) * LINE;
   if (percpuEnd > PERCPU_STACK)
     throw new Error(`kernel image: per-CPU data exceeds ${PERCPU_STACK} at ${name}`);
-  statics.push({ name: `percpu:${name}`, address: offset, bytes });
+  statics.push({ name: PERCPU_PREFIX + name, address: offset, bytes });
   return offset;
+}
+
+/** The name of the static object at `address`, as %pS prints it; "" when there is none. */
+export function static_name(address: number): string {
+  return address < STATIC_BASE ? "" : object_name(address, "");
+}
+
+/** The name of the per-CPU object at `offset` of a CPU's area; "" when there is none. */
+export function percpu_name(offset: number): string {
+  return object_name(offset, PERCPU_PREFIX);
+}
+
+function object_name(address: number, prefix: string): string {
+  for (const object of statics) {
+    if (object.name.startsWith(PERCPU_PREFIX) !== (prefix !== "")) continue;
+    const at = address - object.address;
+    if (at < 0 || at >= object.bytes) continue;
+    const name = object.name.slice(prefix.length);
+    return at === 0 ? name : `${name}+0x${at.toString(16)}`;
+  }
+  return "";
 }
 
 /** Runs `fn(cpu)` on the boot CPU, in module load order; a negative return stops the boot. */

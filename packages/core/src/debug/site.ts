@@ -50,6 +50,7 @@ interface StackSource {
   new (): { readonly stack?: unknown };
   stackTraceLimit?: number;
   prepareStackTrace?: ((error: unknown, frames: unknown) => unknown) | undefined;
+  captureStackTrace?(target: StackTrace, above: unknown): void;
 }
 
 function keep_frames(_error: unknown, frames: unknown): unknown {
@@ -132,6 +133,40 @@ export function access_site(cpu: Cpu): number {
   return 0;
 }
 
+/** A stack that was captured and not looked at: an eighth of the cost of a site. */
+export interface StackTrace {
+  stack?: unknown;
+}
+
+/** The innermost `count` frames above this function, for trace_site. */
+export function capture_trace(count: number): StackTrace {
+  const source = Error as unknown as StackSource;
+  if (source.captureStackTrace === undefined) return new source();
+  const limit = source.stackTraceLimit;
+  source.stackTraceLimit = count;
+  const trace: StackTrace = {};
+  source.captureStackTrace(trace, capture_trace);
+  if (limit !== undefined) source.stackTraceLimit = limit;
+  return trace;
+}
+
+/** The site of the first frame of `trace` whose file does not match `messenger`; 0 if there is none. */
+export function trace_site(cpu: Cpu, trace: StackTrace, messenger: RegExp): number {
+  const source = Error as unknown as StackSource;
+  const prepare = source.prepareStackTrace;
+  source.prepareStackTrace = keep_frames;
+  const frames = trace.stack;
+  source.prepareStackTrace = prepare;
+  if (typeof frames === "string") return site_id(cpu, site_in_text(frames, messenger));
+  for (const frame of (frames ?? []) as readonly CallSite[]) {
+    const file = frame.getFileName();
+    if (file === null || messenger.test(file)) continue;
+    const id = frame_site(cpu, frame, file);
+    if (id !== 0) return id;
+  }
+  return 0;
+}
+
 /** The call chain of this thread, innermost first, as site texts; up to `count` frames outside debug/. */
 export function call_trace(cpu: Cpu, count: number): string[] {
   const frames = capture_frames(MANY_FRAMES);
@@ -159,7 +194,12 @@ export function site_id(cpu: Cpu, text: string): number {
 function find_or_add(cpu: Cpu, text: string): number {
   const table = cpu.map.sites;
   const count = cpu.mem.read(table + COUNT);
-  for (let id = 1; id <= count; id++) if (site_text(cpu, id) === text) return id;
+  const length = Math.min(text.length, TEXT_MAX);
+  for (let id = 1; id <= count; id++) {
+    // Lengths first: to decode every text makes a new site cost half a millisecond.
+    if (cpu.mem.read(table + RECORDS + id * SITE_RECORD_SIZE) !== length) continue;
+    if (site_text(cpu, id) === text) return id;
+  }
   if (count + 1 >= SITE_RECORDS) return 0;
   write_text(cpu, table + RECORDS + (count + 1) * SITE_RECORD_SIZE, text, TEXT_MAX);
   cpu.mem.write(table + COUNT, count + 1);

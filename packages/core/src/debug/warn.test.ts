@@ -2,8 +2,19 @@
 import { expect, test } from "vitest";
 import { boot_bare } from "../testing/bare.ts";
 import type { Cpu } from "../sched/cpu.ts";
-import { dmesg_read, LOG_BUG, LOG_VIOLATION, LOG_WARN } from "./dmesg.ts";
-import { BUG, BUG_ON, KernelBug, violation, WARN, WARN_ON, WARN_ON_ONCE, WARN_ONCE } from "./warn.ts";
+import { dmesg_next, dmesg_read, LOG_BUG, LOG_INFO, LOG_VIOLATION, LOG_WARN, printk } from "./dmesg.ts";
+import {
+  BUG,
+  BUG_ON,
+  clear_warn_once,
+  KernelBug,
+  violation,
+  WARN,
+  WARN_ON,
+  WARN_ON_ONCE,
+  WARN_ONCE,
+  warnings,
+} from "./warn.ts";
 
 function warn_here(cpu: Cpu, condition: boolean): boolean {
   return WARN_ON_ONCE(cpu, condition);
@@ -48,4 +59,26 @@ test("a violation carries its rule", () => {
   const cpu = boot_bare();
   violation(cpu, "dma-after-unmap", "map 5");
   expect(dmesg_read(cpu, 0)).toMatchObject([{ level: LOG_VIOLATION, text: "dma-after-unmap: map 5" }]);
+});
+
+test("did it warn? the log answers, from any position on", () => {
+  const cpu = boot_bare();
+  WARN(cpu, true, "before");
+  const from = dmesg_next(cpu);
+  expect(warnings(cpu, from)).toEqual([]);
+  printk(cpu, LOG_INFO, "nothing wrong");
+  WARN(cpu, true, "a warning");
+  violation(cpu, "rule", "a violation");
+  expect(warnings(cpu, from)).toEqual([expect.stringMatching(/: a warning$/), "rule: a violation"]);
+  expect(warnings(cpu, 0)).toHaveLength(3);
+});
+
+test("clear_warn_once makes every site warn again, once", () => {
+  const cpu = boot_bare();
+  for (let i = 0; i < 3; i++) {
+    warn_here(cpu, true);
+    warn_here(cpu, true);
+    expect(warnings(cpu, 0)).toHaveLength(i + 1);
+    clear_warn_once(cpu);
+  }
 });

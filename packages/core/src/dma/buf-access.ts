@@ -7,6 +7,7 @@ import { symbol_call } from "../debug/image.ts";
 import { BUG_ON, WARN_ON, WARN_ON_ONCE } from "../debug/warn.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { MAX_SCHEDULE_TIMEOUT } from "../sched/schedule.ts";
+import { __dma_buf_lock, __dma_buf_unlock } from "./buf-attach.ts";
 import {
   DMA_BUF_OPS_BEGIN_CPU_ACCESS,
   DMA_BUF_OPS_END_CPU_ACCESS,
@@ -44,7 +45,7 @@ export function dma_buf_begin_cpu_access(cpu: Cpu, dmabuf: DmaBufPtr, direction:
 
 /** After it. Reservation not held. 0 or -errno. */
 export function dma_buf_end_cpu_access(cpu: Cpu, dmabuf: DmaBufPtr, direction: number): number {
-  WARN_ON(cpu, dmabuf === 0);
+  if (WARN_ON(cpu, dmabuf === 0)) return -EINVAL;
   dma_resv_assert_not_held(cpu, dma_buf_resv(cpu, dmabuf));
   const op = dma_buf_op(cpu, dmabuf, DMA_BUF_OPS_END_CPU_ACCESS);
   return op === 0 ? 0 : symbol_call(cpu, op, dmabuf, direction);
@@ -78,4 +79,24 @@ export function dma_buf_vunmap(cpu: Cpu, dmabuf: DmaBufPtr, address: number): vo
   const op = dma_buf_op(cpu, dmabuf, DMA_BUF_OPS_VUNMAP);
   if (op !== 0) symbol_call(cpu, op, dmabuf, address);
   cpu.mem.write(dmabuf + DMA_BUF_VMAP_PTR, 0);
+}
+
+/** As dma_buf_vmap; takes the reservation. */
+export function dma_buf_vmap_unlocked(cpu: Cpu, dmabuf: DmaBufPtr): number {
+  if (WARN_ON(cpu, dmabuf === 0)) return -EINVAL;
+  const resv = dma_buf_resv(cpu, dmabuf);
+  dma_resv_assert_not_held(cpu, resv);
+  const locked = __dma_buf_lock(cpu, resv);
+  const address = dma_buf_vmap(cpu, dmabuf);
+  __dma_buf_unlock(cpu, resv, locked);
+  return address;
+}
+/** As dma_buf_vunmap; takes the reservation. */
+export function dma_buf_vunmap_unlocked(cpu: Cpu, dmabuf: DmaBufPtr, address: number): void {
+  if (WARN_ON(cpu, dmabuf === 0)) return;
+  const resv = dma_buf_resv(cpu, dmabuf);
+  dma_resv_assert_not_held(cpu, resv);
+  const locked = __dma_buf_lock(cpu, resv);
+  dma_buf_vunmap(cpu, dmabuf, address);
+  __dma_buf_unlock(cpu, resv, locked);
 }

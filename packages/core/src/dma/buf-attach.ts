@@ -40,10 +40,25 @@ import {
   DMA_RESV_USAGE_KERNEL,
   dma_resv_assert_held,
   dma_resv_assert_not_held,
+  dma_resv_held,
   dma_resv_lock,
   dma_resv_unlock,
   dma_resv_wait_timeout,
+  type DmaResvPtr,
 } from "./resv.ts";
+
+/**
+ * Takes the reservation for a verb that must be called without it, and returns whether there is something to unlock:
+ * a caller that has it was warned about, and taking it again would hang.
+ */
+export function __dma_buf_lock(cpu: Cpu, resv: DmaResvPtr): boolean {
+  if (dma_resv_held(cpu, resv)) return false;
+  dma_resv_lock(cpu, resv, 0);
+  return true;
+}
+export function __dma_buf_unlock(cpu: Cpu, resv: DmaResvPtr, locked: boolean): void {
+  if (locked) dma_resv_unlock(cpu, resv);
+}
 
 /**
  * Adds `dev` to the users of the buffer. `importer_ops` 0 makes a static importer. Reservation not held: the
@@ -68,9 +83,9 @@ export function dma_buf_dynamic_attach(
     kfree(cpu, attach);
     return ERR_PTR(error) as AttachmentPtr;
   }
-  dma_resv_lock(cpu, resv, 0);
+  const locked = __dma_buf_lock(cpu, resv);
   list_add(cpu, attach + ATTACH_NODE, dmabuf + DMA_BUF_ATTACHMENTS);
-  dma_resv_unlock(cpu, resv);
+  __dma_buf_unlock(cpu, resv, locked);
   __dma_buf_count(cpu, NR_ATTACHED);
   return attach;
 }
@@ -85,9 +100,9 @@ export function dma_buf_detach(cpu: Cpu, dmabuf: DmaBufPtr, attach: AttachmentPt
   if (WARN_ON(cpu, dmabuf === 0 || attach === 0 || attach_dmabuf(cpu, attach) !== dmabuf)) return;
   const resv = dma_buf_resv(cpu, dmabuf);
   dma_resv_assert_not_held(cpu, resv);
-  dma_resv_lock(cpu, resv, 0);
+  const locked = __dma_buf_lock(cpu, resv);
   list_del(cpu, attach + ATTACH_NODE);
-  dma_resv_unlock(cpu, resv);
+  __dma_buf_unlock(cpu, resv, locked);
   const op = dma_buf_op(cpu, dmabuf, DMA_BUF_OPS_DETACH);
   if (op !== 0) symbol_call(cpu, op, dmabuf, attach);
   kfree(cpu, attach);
@@ -106,6 +121,7 @@ export function dma_buf_attach_revocable(cpu: Cpu, attach: AttachmentPtr): boole
 
 /** Keeps the buffer where it is, for a dynamic importer. Reservation held. 0 or -errno. */
 export function dma_buf_pin(cpu: Cpu, attach: AttachmentPtr): number {
+  if (WARN_ON(cpu, attach === 0)) return -EINVAL;
   const dmabuf = attach_dmabuf(cpu, attach);
   WARN_ON(cpu, !dma_buf_attachment_is_dynamic(cpu, attach));
   dma_resv_assert_held(cpu, dma_buf_resv(cpu, dmabuf));
@@ -115,6 +131,7 @@ export function dma_buf_pin(cpu: Cpu, attach: AttachmentPtr): number {
 
 /** Reservation held. */
 export function dma_buf_unpin(cpu: Cpu, attach: AttachmentPtr): void {
+  if (WARN_ON(cpu, attach === 0)) return;
   const dmabuf = attach_dmabuf(cpu, attach);
   WARN_ON(cpu, !dma_buf_attachment_is_dynamic(cpu, attach));
   dma_resv_assert_held(cpu, dma_buf_resv(cpu, dmabuf));
@@ -187,9 +204,10 @@ export function dma_buf_map_attachment_unlocked(
 ): SgTablePtr {
   if (WARN_ON(cpu, attach === 0 || attach_dmabuf(cpu, attach) === 0)) return ERR_PTR(-EINVAL) as SgTablePtr;
   const resv = dma_buf_resv(cpu, attach_dmabuf(cpu, attach));
-  dma_resv_lock(cpu, resv, 0);
+  dma_resv_assert_not_held(cpu, resv);
+  const locked = __dma_buf_lock(cpu, resv);
   const sgt = dma_buf_map_attachment(cpu, attach, direction);
-  dma_resv_unlock(cpu, resv);
+  __dma_buf_unlock(cpu, resv, locked);
   return sgt;
 }
 
@@ -202,9 +220,10 @@ export function dma_buf_unmap_attachment_unlocked(
 ): void {
   if (WARN_ON(cpu, attach === 0 || attach_dmabuf(cpu, attach) === 0 || sgt === 0)) return;
   const resv = dma_buf_resv(cpu, attach_dmabuf(cpu, attach));
-  dma_resv_lock(cpu, resv, 0);
+  dma_resv_assert_not_held(cpu, resv);
+  const locked = __dma_buf_lock(cpu, resv);
   dma_buf_unmap_attachment(cpu, attach, sgt, direction);
-  dma_resv_unlock(cpu, resv);
+  __dma_buf_unlock(cpu, resv, locked);
 }
 
 /**
@@ -212,6 +231,7 @@ export function dma_buf_unmap_attachment_unlocked(
  * mappings may still be in use until the fences in the reservation have signaled; new ones may be asked for.
  */
 export function dma_buf_invalidate_mappings(cpu: Cpu, dmabuf: DmaBufPtr): void {
+  if (WARN_ON(cpu, dmabuf === 0)) return;
   dma_resv_assert_held(cpu, dma_buf_resv(cpu, dmabuf));
   const head = dmabuf + DMA_BUF_ATTACHMENTS;
   for (let node = list_next(cpu, head); node !== head; node = list_next(cpu, node)) {

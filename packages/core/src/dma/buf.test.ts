@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { EBADF, EBUSY, EINVAL, EIO, EMFILE, ENOMEM } from "../debug/errno.ts";
+import { EBADF, EBUSY, EINVAL, EIO, EMFILE, ENOMEM, ERESTARTSYS } from "../debug/errno.ts";
 import { FAULT_SLAB, fault_arm } from "../debug/fault-inject.ts";
 import { kernel_rodata, kernel_static, kernel_symbol } from "../debug/image.ts";
 import { layout_faults, struct_layouts } from "../debug/layout.ts";
@@ -8,6 +8,7 @@ import { anon_inode_getfile, file_count } from "../fs/file.ts";
 import { kmem_in_use } from "../mm/slab-report.ts";
 import { rcu_barrier } from "../rcu/rcu.ts";
 import type { Cpu } from "../sched/cpu.ts";
+import { current_task, set_tsk_thread_flag, TIF_SIGPENDING } from "../sched/task.ts";
 import { boot_solo, dmesg } from "../testing/solo.ts";
 import * as buf from "./buf.ts";
 import type { AttachmentPtr, DmaBufPtr } from "./buf.ts";
@@ -320,34 +321,136 @@ it("kernel mappings nest: one vmap, one vunmap", () => {
   expect(calls).toEqual(["vmap locked", "vunmap locked"]);
 });
 
-it("each verb says when the locking convention is broken", () => {
+/** What was said while `verb` ran. */
+function said(cpu: Cpu, verb: () => void): string[] {
+  const before = dmesg(cpu).length;
+  verb();
+  return dmesg(cpu).slice(before);
+}
+const NOT_HELD = "resv not held: lockdep_assert_held";
+const HELD = "resv held: lockdep_assert_not_held";
+type Verb = (cpu: Cpu, d: DmaBufPtr, a: AttachmentPtr) => unknown;
+const LOCKED_VERBS: [string, Verb, unknown][] = [
+  ["dma_buf_map_attachment", (cpu, _, a) => buf.dma_buf_map_attachment(cpu, a, 0), SGT],
+  ["dma_buf_unmap_attachment", (cpu, _, a) => buf.dma_buf_unmap_attachment(cpu, a, SGT, 0), undefined],
+  ["dma_buf_pin", (cpu, _, a) => buf.dma_buf_pin(cpu, a), 0],
+  ["dma_buf_unpin", (cpu, _, a) => buf.dma_buf_unpin(cpu, a), undefined],
+  ["dma_buf_vmap", (cpu, d) => buf.dma_buf_vmap(cpu, d), 0x4000],
+  ["dma_buf_invalidate_mappings", (cpu, d) => buf.dma_buf_invalidate_mappings(cpu, d), undefined],
+];
+const UNLOCKED_VERBS: [string, Verb][] = [
+  ["dma_buf_dynamic_attach", (cpu, d) => buf.dma_buf_dynamic_attach(cpu, d, DEV, IMPORTER, 0) > 0],
+  ["dma_buf_attach", (cpu, d) => buf.dma_buf_attach(cpu, d, DEV) > 0],
+  ["dma_buf_detach", (cpu, d, a) => buf.dma_buf_detach(cpu, d, a) === undefined],
+  ["dma_buf_put", (cpu, d) => buf.dma_buf_put(cpu, d) === undefined],
+  ["dma_buf_map_attachment_unlocked", (cpu, _, a) => buf.dma_buf_map_attachment_unlocked(cpu, a, 0) === SGT],
+  [
+    "dma_buf_unmap_attachment_unlocked",
+    (cpu, _, a) => buf.dma_buf_unmap_attachment_unlocked(cpu, a, SGT, 0) === undefined,
+  ],
+  ["dma_buf_begin_cpu_access", (cpu, d) => buf.dma_buf_begin_cpu_access(cpu, d, 0) === 0],
+  ["dma_buf_end_cpu_access", (cpu, d) => buf.dma_buf_end_cpu_access(cpu, d, 0) === 0],
+  ["dma_buf_vmap_unlocked", (cpu, d) => buf.dma_buf_vmap_unlocked(cpu, d) === 0x4000],
+];
+
+it.each(LOCKED_VERBS)("%s without the reservation warns and does its work", (name, verb, answer) => {
   const cpu = boot();
   const d = exported(cpu);
   const a = buf.dma_buf_dynamic_attach(cpu, d, DEV, IMPORTER, 0);
-  const needs_lock: (() => void)[] = [
-    () => buf.dma_buf_map_attachment(cpu, a, 0),
-    () => buf.dma_buf_unmap_attachment(cpu, a, SGT, 0),
-    () => buf.dma_buf_pin(cpu, a),
-    () => buf.dma_buf_unpin(cpu, a),
-    () => buf.dma_buf_invalidate_mappings(cpu, d),
-    () => buf.dma_buf_vunmap(cpu, d, buf.dma_buf_vmap(cpu, d)),
-  ];
-  const warnings = (): string[] => dmesg(cpu).splice(0);
-  for (const verb of needs_lock) {
-    const before = warnings().length;
-    verb();
-    const said = warnings().slice(before);
-    expect(said.length).toBeGreaterThan(0);
-    for (const text of said) expect(text).toContain("resv not held");
-  }
-  lock(cpu, d);
+  let got: unknown;
+  const texts = said(cpu, () => (got = verb(cpu, d, a)));
+  expect(texts).toHaveLength(1);
+  expect(texts[0]).toContain(NOT_HELD);
+  expect(texts[0]).toContain(`at ${name} `);
+  expect(got).toBe(answer);
+});
+
+it.each(UNLOCKED_VERBS)("%s with the reservation warns, and does not hang on it", (name, verb) => {
+  const cpu = boot();
+  const d = exported(cpu);
+  const a = buf.dma_buf_dynamic_attach(cpu, d, DEV, IMPORTER, 0);
   buf.get_dma_buf(cpu, d);
-  const before = warnings().length;
-  buf.dma_buf_put(cpu, d);
-  buf.dma_buf_end_cpu_access(cpu, d, 0);
-  expect(buf.dma_buf_begin_cpu_access(cpu, d, 0)).toBe(0);
-  expect(warnings().slice(before)).toHaveLength(3);
-  for (const text of warnings().slice(before)) expect(text).toContain("resv held");
+  lock(cpu, d);
+  let good: unknown;
+  const texts = said(cpu, () => (good = verb(cpu, d, a)));
+  expect(texts).toHaveLength(1);
+  expect(texts[0]).toContain(HELD);
+  expect(texts[0]).toContain(`at ${name === "dma_buf_attach" ? "dma_buf_dynamic_attach" : name} `);
+  expect(good).toBe(true);
+  expect(resv.dma_resv_held(cpu, buf.dma_buf_resv(cpu, d)), "the caller's hold stays").toBe(true);
+  unlock(cpu, d);
+});
+
+it("NULL arguments warn and are -EINVAL, or nothing happens", () => {
+  const cpu = boot();
+  const d = 0 as DmaBufPtr;
+  const a = 0 as AttachmentPtr;
+  const answers_of_null: [() => unknown, unknown][] = [
+    [() => buf.dma_buf_put(cpu, d), undefined],
+    [() => buf.dma_buf_dynamic_attach(cpu, d, DEV, IMPORTER, 0), -EINVAL],
+    [() => buf.dma_buf_attach(cpu, d, DEV), -EINVAL],
+    [() => buf.dma_buf_detach(cpu, d, a), undefined],
+    [() => buf.dma_buf_map_attachment(cpu, a, 0), -EINVAL],
+    [() => buf.dma_buf_map_attachment_unlocked(cpu, a, 0), -EINVAL],
+    [() => buf.dma_buf_unmap_attachment(cpu, a, SGT, 0), undefined],
+    [() => buf.dma_buf_unmap_attachment_unlocked(cpu, a, SGT, 0), undefined],
+    [() => buf.dma_buf_pin(cpu, a), -EINVAL],
+    [() => buf.dma_buf_unpin(cpu, a), undefined],
+    [() => buf.dma_buf_begin_cpu_access(cpu, d, 0), -EINVAL],
+    [() => buf.dma_buf_end_cpu_access(cpu, d, 0), -EINVAL],
+    [() => buf.dma_buf_vmap(cpu, d), -EINVAL],
+    [() => buf.dma_buf_vmap_unlocked(cpu, d), -EINVAL],
+    [() => buf.dma_buf_vunmap(cpu, d, 0), undefined],
+    [() => buf.dma_buf_vunmap_unlocked(cpu, d, 0), undefined],
+    [() => buf.dma_buf_invalidate_mappings(cpu, d), undefined],
+  ];
+  for (const [verb, answer] of answers_of_null) {
+    let got: unknown;
+    expect(said(cpu, () => (got = verb()))).toHaveLength(1);
+    expect(got).toBe(answer);
+  }
+  expect(calls).toEqual([]);
+});
+
+it("only a dynamic importer pins", () => {
+  const cpu = boot();
+  const d = exported(cpu);
+  const a = buf.dma_buf_attach(cpu, d, DEV);
+  lock(cpu, d);
+  expect(said(cpu, () => buf.dma_buf_pin(cpu, a))).toHaveLength(1);
+  expect(said(cpu, () => buf.dma_buf_unpin(cpu, a))).toHaveLength(1);
+  unlock(cpu, d);
+});
+
+it("a static importer's mapping waits for the fences of those who move the buffer, and for no others", () => {
+  const cpu = boot();
+  const d = exported(cpu);
+  const a = buf.dma_buf_attach(cpu, d, DEV);
+  const r = buf.dma_buf_resv(cpu, d);
+  lock(cpu, d);
+  resv.dma_resv_reserve_fences(cpu, r, 2);
+  const writer = mock_fence(cpu, 1, 1);
+  resv.dma_resv_add_fence(cpu, r, writer, resv.DMA_RESV_USAGE_WRITE);
+  expect(buf.dma_buf_map_attachment(cpu, a, 0)).toBe(SGT);
+  buf.dma_buf_unmap_attachment(cpu, a, SGT, 0);
+  const mover = mock_fence(cpu, 2, 1);
+  resv.dma_resv_add_fence(cpu, r, mover, resv.DMA_RESV_USAGE_KERNEL);
+  set_tsk_thread_flag(cpu, current_task(cpu), TIF_SIGPENDING);
+  calls.length = 0;
+  expect(buf.dma_buf_map_attachment(cpu, a, 0), "interrupted, and undone").toBe(-ERESTARTSYS);
+  expect(calls).toEqual(["pin locked", "map locked", "unmap locked", "unpin locked"]);
+  unlock(cpu, d);
+  expect(buf.dma_buf_begin_cpu_access(cpu, d, 1)).toBe(-ERESTARTSYS);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it("unlocked kernel mappings take the reservation themselves", () => {
+  const cpu = boot();
+  const d = exported(cpu);
+  expect(buf.dma_buf_vmap_unlocked(cpu, d)).toBe(0x4000);
+  buf.dma_buf_vunmap_unlocked(cpu, d, 0x4000);
+  expect(calls).toEqual(["vmap locked", "vunmap locked"]);
+  expect(dmesg(cpu)).toEqual([]);
 });
 
 it("a buffer released with attachments warns", () => {

@@ -4,7 +4,6 @@
 import { EDEADLK } from "../debug/errno.ts";
 import { symbol_call } from "../debug/image.ts";
 import { WARN } from "../debug/warn.ts";
-import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import { list_empty } from "../mm/list.ts";
 import { kfree_rcu } from "../rcu/kfree-rcu.ts";
 import { rcu_dereference } from "../rcu/rcu.ts";
@@ -19,11 +18,12 @@ import {
   DMA_FENCE_REFCOUNT,
   dma_fence_context,
   dma_fence_driver_name,
-  dma_fence_is_signaled_flag,
-  dma_fence_lock,
+  dma_fence_test_signaled_flag,
+  dma_fence_lock_irqsave,
   dma_fence_op,
   dma_fence_seqno,
   dma_fence_timeline_name,
+  dma_fence_unlock_irqrestore,
   type DmaFencePtr,
 } from "./fence-struct.ts";
 
@@ -58,14 +58,14 @@ export function dma_fence_put(cpu: Cpu, fence: DmaFencePtr): void {
 }
 
 function dma_fence_release(cpu: Cpu, fence: DmaFencePtr): void {
-  if (!dma_fence_is_signaled_flag(cpu, fence) && !list_empty(cpu, fence + DMA_FENCE_CB_LIST)) {
+  if (!dma_fence_test_signaled_flag(cpu, fence) && !list_empty(cpu, fence + DMA_FENCE_CB_LIST)) {
     const text = fence_text(cpu, fence);
     WARN(cpu, true, `Fence ${text} released with pending signals!`);
     // Whoever waits gets an answer, though not a good one.
-    spin_lock_irqsave(cpu, dma_fence_lock(cpu, fence));
+    dma_fence_lock_irqsave(cpu, fence);
     cpu.mem.writeOnce(fence + DMA_FENCE_ERROR, -EDEADLK);
     dma_fence_signal_locked(cpu, fence);
-    spin_unlock_irqrestore(cpu, dma_fence_lock(cpu, fence));
+    dma_fence_unlock_irqrestore(cpu, fence);
   }
   const release = dma_fence_op(cpu, fence, DMA_FENCE_OPS_RELEASE);
   if (release !== 0) symbol_call(cpu, release, fence);

@@ -4,7 +4,6 @@
 import { EINVAL, ENOENT } from "../debug/errno.ts";
 import { symbol_call, type SymbolId } from "../debug/image.ts";
 import { WARN_ON } from "../debug/warn.ts";
-import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import {
   INIT_LIST_HEAD,
   LIST_HEAD_SIZE,
@@ -15,8 +14,10 @@ import {
   list_splice_init,
 } from "../mm/list.ts";
 import { type Cpu, stack_pop, stack_push } from "../sched/cpu.ts";
+import { dma_fence_begin_signalling, dma_fence_end_signalling } from "./fence-lockdep.ts";
 import {
   __dma_fence_count_signaled,
+  __dma_fence_detach_ops,
   DMA_FENCE_CB_FUNC,
   DMA_FENCE_CB_LIST,
   DMA_FENCE_CB_NODE,
@@ -26,38 +27,61 @@ import {
   DMA_FENCE_FLAG_TIMESTAMP,
   DMA_FENCE_FLAGS,
   DMA_FENCE_OPS_ENABLE_SIGNALING,
+  DMA_FENCE_OPS_SET_DEADLINE,
   DMA_FENCE_OPS_SIGNALED,
   DMA_FENCE_TIMESTAMP,
-  dma_fence_is_signaled_flag,
-  dma_fence_lock,
+  dma_fence_lock_irqsave,
   dma_fence_op,
+  dma_fence_test_signaled_flag,
+  dma_fence_unlock_irqrestore,
   type DmaFenceCbPtr,
   type DmaFencePtr,
 } from "./fence-struct.ts";
 
 const MAX_ERRNO = 4095;
 
+/** The time in ns since the machine's epoch, as timestamps have it. */
+export function ktime_get(cpu: Cpu): number {
+  return Math.floor(cpu.now() * 1e6);
+}
+
 /** Marks it done and runs its callbacks. 0, or -EINVAL when it was done already. */
 export function dma_fence_signal(cpu: Cpu, fence: DmaFencePtr): number {
   if (WARN_ON(cpu, fence === 0)) return -EINVAL;
-  const lock = dma_fence_lock(cpu, fence);
-  spin_lock_irqsave(cpu, lock);
+  const cookie = !cpu.lockdep || dma_fence_begin_signalling(cpu);
+  dma_fence_lock_irqsave(cpu, fence);
   const error = dma_fence_signal_locked(cpu, fence);
-  spin_unlock_irqrestore(cpu, lock);
+  dma_fence_unlock_irqrestore(cpu, fence);
+  if (!cookie) dma_fence_end_signalling(cpu, cookie);
   return error;
 }
 
 /** As dma_fence_signal, the fence's lock held. */
 export function dma_fence_signal_locked(cpu: Cpu, fence: DmaFencePtr): number {
-  // Full order: pairs with the loadAcquire in dma_fence_is_signaled_flag. Who sees it sees the work done.
+  if (WARN_ON(cpu, fence === 0)) return -EINVAL;
+  return dma_fence_signal_timestamp_locked(cpu, fence, ktime_get(cpu));
+}
+
+/** As dma_fence_signal; it was done at `timestamp`. */
+export function dma_fence_signal_timestamp(cpu: Cpu, fence: DmaFencePtr, timestamp: number): number {
+  if (WARN_ON(cpu, fence === 0)) return -EINVAL;
+  dma_fence_lock_irqsave(cpu, fence);
+  const error = dma_fence_signal_timestamp_locked(cpu, fence, timestamp);
+  dma_fence_unlock_irqrestore(cpu, fence);
+  return error;
+}
+
+export function dma_fence_signal_timestamp_locked(cpu: Cpu, fence: DmaFencePtr, timestamp: number): number {
+  // Full order: pairs with the loadAcquire in dma_fence_test_signaled_flag. Who sees it sees the work done.
   const flags = cpu.mem.fetchOr(fence + DMA_FENCE_FLAGS, DMA_FENCE_FLAG_SIGNALED);
   if ((flags & DMA_FENCE_FLAG_SIGNALED) !== 0) return -EINVAL;
   __dma_fence_count_signaled(cpu);
+  __dma_fence_detach_ops(cpu, fence);
   const callbacks = stack_push(cpu, LIST_HEAD_SIZE);
   INIT_LIST_HEAD(cpu, callbacks);
   list_splice_init(cpu, fence + DMA_FENCE_CB_LIST, callbacks);
   // The list's words hold the time from here on.
-  cpu.mem.write64(fence + DMA_FENCE_TIMESTAMP, Math.floor(cpu.now() * 1e6));
+  cpu.mem.write64(fence + DMA_FENCE_TIMESTAMP, timestamp);
   cpu.mem.fetchOr(fence + DMA_FENCE_FLAGS, DMA_FENCE_FLAG_TIMESTAMP);
   let node = list_next(cpu, callbacks);
   while (node !== callbacks) {
@@ -81,7 +105,7 @@ export function dma_fence_check_and_signal_locked(cpu: Cpu, fence: DmaFencePtr):
 
 /** Is it done? Asks the driver if need be, and signals on its behalf. */
 export function dma_fence_is_signaled(cpu: Cpu, fence: DmaFencePtr): boolean {
-  if (dma_fence_is_signaled_flag(cpu, fence)) return true;
+  if (dma_fence_test_signaled_flag(cpu, fence)) return true;
   const signaled = dma_fence_op(cpu, fence, DMA_FENCE_OPS_SIGNALED);
   if (signaled === 0 || !symbol_call(cpu, signaled, fence)) return false;
   dma_fence_signal(cpu, fence);
@@ -90,7 +114,7 @@ export function dma_fence_is_signaled(cpu: Cpu, fence: DmaFencePtr): boolean {
 
 /** As dma_fence_is_signaled, the fence's lock held. */
 export function dma_fence_is_signaled_locked(cpu: Cpu, fence: DmaFencePtr): boolean {
-  if (dma_fence_is_signaled_flag(cpu, fence)) return true;
+  if (dma_fence_test_signaled_flag(cpu, fence)) return true;
   const signaled = dma_fence_op(cpu, fence, DMA_FENCE_OPS_SIGNALED);
   if (signaled === 0 || !symbol_call(cpu, signaled, fence)) return false;
   dma_fence_signal_locked(cpu, fence);
@@ -108,11 +132,11 @@ function __dma_fence_enable_signaling(cpu: Cpu, fence: DmaFencePtr): boolean {
   return false;
 }
 
+/** Somebody is interested: a fence nobody waits for may never be signaled. */
 export function dma_fence_enable_signaling(cpu: Cpu, fence: DmaFencePtr): void {
-  const lock = dma_fence_lock(cpu, fence);
-  spin_lock_irqsave(cpu, lock);
+  dma_fence_lock_irqsave(cpu, fence);
   __dma_fence_enable_signaling(cpu, fence);
-  spin_unlock_irqrestore(cpu, lock);
+  dma_fence_unlock_irqrestore(cpu, fence);
 }
 
 /**
@@ -127,15 +151,14 @@ export function dma_fence_add_callback(
 ): number {
   if (WARN_ON(cpu, fence === 0 || func === 0)) return -EINVAL;
   INIT_LIST_HEAD(cpu, cb + DMA_FENCE_CB_NODE);
-  if (dma_fence_is_signaled_flag(cpu, fence)) return -ENOENT;
-  const lock = dma_fence_lock(cpu, fence);
+  if (dma_fence_test_signaled_flag(cpu, fence)) return -ENOENT;
   let error = -ENOENT;
-  spin_lock_irqsave(cpu, lock);
+  dma_fence_lock_irqsave(cpu, fence);
   if (__dma_fence_enable_signaling(cpu, fence)) {
     __dma_fence_queue_callback(cpu, fence, cb, func);
     error = 0;
   }
-  spin_unlock_irqrestore(cpu, lock);
+  dma_fence_unlock_irqrestore(cpu, fence);
   return error;
 }
 
@@ -154,26 +177,24 @@ export function __dma_fence_unqueue_callback(cpu: Cpu, cb: number): boolean {
 
 /** True: the callback will not run. False: it has run to its end, or was never added. */
 export function dma_fence_remove_callback(cpu: Cpu, fence: DmaFencePtr, cb: DmaFenceCbPtr): boolean {
-  const lock = dma_fence_lock(cpu, fence);
-  spin_lock_irqsave(cpu, lock);
+  dma_fence_lock_irqsave(cpu, fence);
   const removed = __dma_fence_unqueue_callback(cpu, cb);
-  spin_unlock_irqrestore(cpu, lock);
+  dma_fence_unlock_irqrestore(cpu, fence);
   return removed;
 }
 
 /** Says that the work failed; before signaling. */
 export function dma_fence_set_error(cpu: Cpu, fence: DmaFencePtr, error: number): void {
-  WARN_ON(cpu, dma_fence_is_signaled_flag(cpu, fence));
+  WARN_ON(cpu, dma_fence_test_signaled_flag(cpu, fence));
   WARN_ON(cpu, error >= 0 || error < -MAX_ERRNO);
   cpu.mem.writeOnce(fence + DMA_FENCE_ERROR, error);
 }
 
 /** 0 while unsignaled, then 1, or the error. */
 export function dma_fence_get_status(cpu: Cpu, fence: DmaFencePtr): number {
-  const lock = dma_fence_lock(cpu, fence);
-  spin_lock_irqsave(cpu, lock);
+  dma_fence_lock_irqsave(cpu, fence);
   const status = dma_fence_get_status_locked(cpu, fence);
-  spin_unlock_irqrestore(cpu, lock);
+  dma_fence_unlock_irqrestore(cpu, fence);
   return status;
 }
 
@@ -183,8 +204,21 @@ export function dma_fence_get_status_locked(cpu: Cpu, fence: DmaFencePtr): numbe
   return error !== 0 ? error : 1;
 }
 
-/** When it was signaled, in ns since the machine's epoch; 0 before. */
+/** The older name of dma_fence_enable_signaling. */
+export function dma_fence_enable_sw_signaling(cpu: Cpu, fence: DmaFencePtr): void {
+  dma_fence_enable_signaling(cpu, fence);
+}
+
+/** When it was signaled, in ns since the machine's epoch. Of a fence that is not: warns, and it is now. */
 export function dma_fence_timestamp(cpu: Cpu, fence: DmaFencePtr): number {
-  const stamped = (cpu.mem.loadAcquire(fence + DMA_FENCE_FLAGS) & DMA_FENCE_FLAG_TIMESTAMP) !== 0;
-  return stamped ? cpu.mem.read64(fence + DMA_FENCE_TIMESTAMP) : 0;
+  if (WARN_ON(cpu, !dma_fence_test_signaled_flag(cpu, fence))) return ktime_get(cpu);
+  // The signaler sets the one bit right after the other, with nothing to wait for in between.
+  while ((cpu.mem.loadAcquire(fence + DMA_FENCE_FLAGS) & DMA_FENCE_FLAG_TIMESTAMP) === 0) cpu.mem.pause();
+  return cpu.mem.read64(fence + DMA_FENCE_TIMESTAMP);
+}
+
+/** Tells the driver by when (ns) somebody would like it; nothing when it is done, or the driver is deaf. */
+export function dma_fence_set_deadline(cpu: Cpu, fence: DmaFencePtr, deadline: number): void {
+  const op = dma_fence_op(cpu, fence, DMA_FENCE_OPS_SET_DEADLINE);
+  if (op !== 0 && !dma_fence_is_signaled(cpu, fence)) symbol_call(cpu, op, fence, deadline);
 }

@@ -6,8 +6,9 @@ import { EINVAL, ENOMEM, ERESTARTSYS } from "../debug/errno.ts";
 import { kernel_symbol, symbol_call } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
 import { WARN_ON } from "../debug/warn.ts";
-import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
+import { list_add } from "../mm/list.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "../mm/slab.ts";
+import { BLOCKER_FENCE, hung_task_clear_blocker, hung_task_set_blocker } from "../sched/blocker.ts";
 import { type Cpu, stack_pop, stack_push } from "../sched/cpu.ts";
 import { MAX_SCHEDULE_TIMEOUT, might_sleep, schedule_timeout } from "../sched/schedule.ts";
 import {
@@ -20,21 +21,24 @@ import {
   type TaskPtr,
   wake_up_process,
 } from "../sched/task.ts";
+import { __dma_fence_might_wait } from "./fence-lockdep.ts";
 import {
-  __dma_fence_queue_callback,
   __dma_fence_unqueue_callback,
   dma_fence_add_callback,
   dma_fence_enable_signaling,
   dma_fence_is_signaled,
-  dma_fence_is_signaled_locked,
   dma_fence_remove_callback,
 } from "./fence-signal.ts";
 import {
+  DMA_FENCE_CB_FUNC,
+  DMA_FENCE_CB_LIST,
+  DMA_FENCE_CB_NODE,
   DMA_FENCE_CB_SIZE,
   DMA_FENCE_OPS_WAIT,
-  dma_fence_is_signaled_flag,
-  dma_fence_lock,
+  dma_fence_lock_irqsave,
   dma_fence_op,
+  dma_fence_test_signaled_flag,
+  dma_fence_unlock_irqrestore,
   type DmaFenceCbPtr,
   type DmaFencePtr,
 } from "./fence-struct.ts";
@@ -68,40 +72,44 @@ export function dma_fence_wait(cpu: Cpu, fence: DmaFencePtr, intr: boolean): num
 export function dma_fence_wait_timeout(cpu: Cpu, fence: DmaFencePtr, intr: boolean, timeout: number): number {
   if (WARN_ON(cpu, timeout < 0)) return -EINVAL;
   might_sleep(cpu);
+  if (cpu.lockdep) __dma_fence_might_wait(cpu);
   dma_fence_enable_signaling(cpu, fence);
   const wait = dma_fence_op(cpu, fence, DMA_FENCE_OPS_WAIT);
   if (wait !== 0) return symbol_call(cpu, wait, fence, intr ? 1 : 0, timeout);
   return dma_fence_default_wait(cpu, fence, intr, timeout);
 }
 
+/** The wait of fences without one of their own. It looks at the flag alone, so signaling must be enabled. */
 export function dma_fence_default_wait(cpu: Cpu, fence: DmaFencePtr, intr: boolean, timeout: number): number {
-  const lock = dma_fence_lock(cpu, fence);
-  spin_lock_irqsave(cpu, lock);
+  dma_fence_lock_irqsave(cpu, fence);
   let left = timeout === 0 ? 1 : timeout;
-  if (!dma_fence_is_signaled_locked(cpu, fence)) {
+  if (!dma_fence_test_signaled_flag(cpu, fence)) {
     if (intr && signal_pending(cpu)) left = -ERESTARTSYS;
     else if (timeout === 0) left = 0;
     else left = wait_locked(cpu, fence, intr, timeout);
   }
-  spin_unlock_irqrestore(cpu, lock);
+  dma_fence_unlock_irqrestore(cpu, fence);
   return left;
 }
 
 /** Sleeps with a callback queued. The fence's lock is held, and dropped while asleep. */
 function wait_locked(cpu: Cpu, fence: DmaFencePtr, intr: boolean, timeout: number): number {
-  const lock = dma_fence_lock(cpu, fence);
   const cb = stack_push(cpu, WAIT_CB_SIZE) as DmaFenceCbPtr;
   cpu.mem.write(cb + TASK, current_task(cpu));
-  __dma_fence_queue_callback(cpu, fence, cb, DEFAULT_WAIT_CB);
+  cpu.mem.write(cb + DMA_FENCE_CB_FUNC, DEFAULT_WAIT_CB);
+  // In front: who sleeps is woken before other callbacks take their time.
+  list_add(cpu, cb + DMA_FENCE_CB_NODE, fence + DMA_FENCE_CB_LIST);
+  const blocker = hung_task_set_blocker(cpu, BLOCKER_FENCE, fence);
   let left = timeout;
-  while (!dma_fence_is_signaled_flag(cpu, fence) && left > 0) {
+  while (!dma_fence_test_signaled_flag(cpu, fence) && left > 0) {
     // Under the lock that the signaler holds when it wakes us: it signals before the test, or finds the state.
     set_current_state(cpu, intr ? TASK_INTERRUPTIBLE : TASK_UNINTERRUPTIBLE);
-    spin_unlock_irqrestore(cpu, lock);
+    dma_fence_unlock_irqrestore(cpu, fence);
     left = schedule_timeout(cpu, left);
-    spin_lock_irqsave(cpu, lock);
+    dma_fence_lock_irqsave(cpu, fence);
     if (left > 0 && intr && signal_pending(cpu)) left = -ERESTARTSYS;
   }
+  hung_task_clear_blocker(cpu, blocker);
   set_current_state(cpu, TASK_RUNNING);
   __dma_fence_unqueue_callback(cpu, cb);
   stack_pop(cpu, cb);
@@ -153,6 +161,7 @@ function wait_any(
   idx: number,
 ): number {
   let left = timeout;
+  const blocker = hung_task_set_blocker(cpu, BLOCKER_FENCE, fence_at(cpu, fences, 0));
   while (left > 0) {
     // Before the look at the flags: a fence that signals after it wakes us.
     set_current_state(cpu, intr ? TASK_INTERRUPTIBLE : TASK_UNINTERRUPTIBLE);
@@ -160,6 +169,7 @@ function wait_any(
     left = schedule_timeout(cpu, left);
     if (left > 0 && intr && signal_pending(cpu)) left = -ERESTARTSYS;
   }
+  hung_task_clear_blocker(cpu, blocker);
   set_current_state(cpu, TASK_RUNNING);
   return left;
 }
@@ -188,7 +198,7 @@ function find_signaled(cpu: Cpu, fences: number, count: number, idx: number): bo
 
 function find_signaled_flag(cpu: Cpu, fences: number, count: number, idx: number): boolean {
   for (let i = 0; i < count; i++) {
-    if (!dma_fence_is_signaled_flag(cpu, fence_at(cpu, fences, i))) continue;
+    if (!dma_fence_test_signaled_flag(cpu, fence_at(cpu, fences, i))) continue;
     store_index(cpu, idx, i);
     return true;
   }

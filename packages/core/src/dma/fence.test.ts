@@ -1,9 +1,11 @@
 import { expect, it } from "vitest";
-import { EDEADLK, EINVAL, EIO, ENOENT, ERESTARTSYS } from "../debug/errno.ts";
+import { EDEADLK, EINVAL, EIO, ENOENT, ENOMEM, ERESTARTSYS } from "../debug/errno.ts";
+import { FAULT_SLAB, fault_arm } from "../debug/fault-inject.ts";
 import { kernel_rodata, kernel_static, kernel_symbol } from "../debug/image.ts";
 import { layout_faults, struct_layouts } from "../debug/layout.ts";
 import { kernel_string } from "../debug/strings.ts";
-import { spin_lock, spin_unlock } from "../lock/spinlock.ts";
+import { KernelBug } from "../debug/warn.ts";
+import { spin_is_locked, spin_lock, spin_unlock } from "../lock/spinlock.ts";
 import { GFP_KERNEL, kmalloc } from "../mm/slab.ts";
 import { kmem_in_use } from "../mm/slab-report.ts";
 import { rcu_barrier, rcu_read_lock, rcu_read_unlock } from "../rcu/rcu.ts";
@@ -15,7 +17,8 @@ import * as fence from "./fence.ts";
 import type { DmaFenceCbPtr, DmaFencePtr } from "./fence.ts";
 
 const NAME = kernel_string("mock");
-const OPS = kernel_rodata("mock_ops", [kernel_symbol(mock_name), kernel_symbol(mock_name), 0, 0, 0, 0]);
+const OPS = kernel_rodata("mock_ops", [kernel_symbol(mock_name), kernel_symbol(mock_name), 0, 0, 0, 0, 0]);
+const NAMELESS_OPS = kernel_rodata("nameless_ops", [kernel_symbol(mock_name), 0, 0, 0, 0, 0, 0]);
 const SEEN = kernel_static("test_seen", 8);
 const TIMER = kernel_static("test_timer", TIMER_SIZE + 8) as TimerPtr;
 const LOCK = kernel_static("test_fence_lock", 4);
@@ -48,92 +51,127 @@ it.each(struct_layouts().filter((l) => /fence/.test(l.name)))("$name has a sound
   expect(layout_faults(layout)).toEqual([]);
 });
 
-// drivers/dma-buf/st-dma-fence.c sanitycheck
-it("a fence that signals and is put is freed after a grace period, without a word", () => {
-  const cpu = boot_solo();
-  const before = kmem_in_use(cpu);
-  const f = mock_fence(cpu);
-  fence.dma_fence_enable_signaling(cpu, f);
-  expect(fence.dma_fence_signal(cpu, f)).toBe(0);
-  fence.dma_fence_put(cpu, f);
-  expect(kmem_in_use(cpu), "not before the grace period").toBeGreaterThan(before);
-  rcu_barrier(cpu);
-  expect(kmem_in_use(cpu)).toBe(before);
-  expect(dmesg(cpu)).toEqual([]);
-});
-
-// drivers/dma-buf/st-dma-fence.c test_signaling
-it("a fence is unsignaled until it is signaled, and only the first signal is new", () => {
+it("who is first to signal is told, and fences are counted", () => {
   const cpu = boot_solo();
   const f = mock_fence(cpu);
-  expect(fence.dma_fence_is_signaled(cpu, f)).toBe(false);
   expect(fence.dma_fence_signal(cpu, f)).toBe(0);
-  expect(fence.dma_fence_is_signaled(cpu, f)).toBe(true);
   expect(fence.dma_fence_signal(cpu, f)).toBe(-EINVAL);
   const g = mock_fence(cpu);
   expect(fence.dma_fence_check_and_signal(cpu, g)).toBe(false);
   expect(fence.dma_fence_check_and_signal(cpu, g)).toBe(true);
   expect(fence.dma_fence_counters(cpu)).toEqual({ initialised: 3, signalled: 3 }); // and the stub
-});
-
-// drivers/dma-buf/st-dma-fence.c test_add_callback
-it("a callback added in time runs once", () => {
-  const cpu = boot_solo();
-  const f = mock_fence(cpu);
-  expect(fence.dma_fence_add_callback(cpu, f, mock_cb(cpu), SIMPLE_CALLBACK)).toBe(0);
-  expect(seen(cpu)).toBe(0);
-  fence.dma_fence_signal(cpu, f);
-  fence.dma_fence_signal(cpu, f);
-  expect(seen(cpu)).toBe(1);
-});
-
-// drivers/dma-buf/st-dma-fence.c test_late_add_callback
-it("a callback added too late is refused and never runs", () => {
-  const cpu = boot_solo();
-  const f = mock_fence(cpu);
-  fence.dma_fence_signal(cpu, f);
-  const cb = mock_cb(cpu);
-  expect(fence.dma_fence_add_callback(cpu, f, cb, SIMPLE_CALLBACK)).toBe(-ENOENT);
-  fence.dma_fence_signal(cpu, f);
-  expect(seen(cpu)).toBe(0);
-  expect(fence.dma_fence_remove_callback(cpu, f, cb), "it was initialised all the same").toBe(false);
-});
-
-// drivers/dma-buf/st-dma-fence.c test_rm_callback
-it("a callback removed in time does not run", () => {
-  const cpu = boot_solo();
-  const f = mock_fence(cpu);
-  const cb = mock_cb(cpu);
-  fence.dma_fence_add_callback(cpu, f, cb, SIMPLE_CALLBACK);
-  expect(fence.dma_fence_remove_callback(cpu, f, cb)).toBe(true);
-  fence.dma_fence_signal(cpu, f);
-  expect(seen(cpu)).toBe(0);
-});
-
-// drivers/dma-buf/st-dma-fence.c test_late_rm_callback
-it("a callback that ran cannot be removed", () => {
-  const cpu = boot_solo();
-  const f = mock_fence(cpu);
-  const cb = mock_cb(cpu);
-  fence.dma_fence_add_callback(cpu, f, cb, SIMPLE_CALLBACK);
-  fence.dma_fence_signal(cpu, f);
-  expect(seen(cpu)).toBe(1);
-  expect(fence.dma_fence_remove_callback(cpu, f, cb)).toBe(false);
-});
-
-// drivers/dma-buf/st-dma-fence.c test_status, test_error
-it("status is 0, then 1 or the error", () => {
-  const cpu = boot_solo();
-  const good = mock_fence(cpu);
-  expect(fence.dma_fence_get_status(cpu, good)).toBe(0);
-  fence.dma_fence_signal(cpu, good);
-  expect(fence.dma_fence_get_status(cpu, good)).toBe(1);
-  const bad = mock_fence(cpu);
-  fence.dma_fence_set_error(cpu, bad, -EIO);
-  expect(fence.dma_fence_get_status(cpu, bad)).toBe(0);
-  fence.dma_fence_signal(cpu, bad);
-  expect(fence.dma_fence_get_status(cpu, bad)).toBe(-EIO);
   expect(dmesg(cpu)).toEqual([]);
+});
+
+it("a fence that is put is freed after a grace period, not before", () => {
+  const cpu = boot_solo();
+  const before = kmem_in_use(cpu);
+  const f = mock_fence(cpu);
+  fence.dma_fence_put(cpu, f);
+  expect(kmem_in_use(cpu)).toBeGreaterThan(before);
+  rcu_barrier(cpu);
+  expect(kmem_in_use(cpu)).toBe(before);
+});
+
+it("a wait leaves what is left of its time, and all of it for a signaled fence", () => {
+  const cpu = boot_solo();
+  const f = mock_fence(cpu);
+  timer_setup(cpu, TIMER, SIGNAL_TIMER);
+  cpu.mem.write(TIMER + TIMER_SIZE, f);
+  mod_timer(cpu, TIMER, cpu.now() + 3);
+  const left = fence.dma_fence_wait_timeout(cpu, f, false, 10);
+  expect(left).toBeGreaterThan(0);
+  expect(left).toBeLessThan(10);
+  expect(fence.dma_fence_wait_timeout(cpu, f, false, 25)).toBe(25);
+  expect(fence.dma_fence_wait(cpu, f, true)).toBe(0);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it("a signaled fence lets go of its driver, unless it needs a release or wait of its own", () => {
+  const cpu = boot_solo();
+  const f = mock_fence(cpu);
+  expect([fence.dma_fence_driver_name(cpu, f), fence.dma_fence_timeline_name(cpu, f)]).toEqual([
+    "mock",
+    "mock",
+  ]);
+  expect(fence.dma_fence_describe(cpu, f)).toBe("7:1 mock mock unsignalled");
+  fence.dma_fence_signal(cpu, f);
+  expect(fence.dma_fence_ops(cpu, f)).toBe(0);
+  expect(fence.dma_fence_driver_name(cpu, f)).toBe("detached-driver");
+  expect(fence.dma_fence_timeline_name(cpu, f)).toBe("signaled-timeline");
+  expect(fence.dma_fence_describe(cpu, f)).toBe("7:1   signalled");
+  fence.dma_fence_set_deadline(cpu, f, 5);
+  const g = mock_fence(cpu, LAZY_OPS);
+  fence.dma_fence_signal(cpu, g);
+  expect(fence.dma_fence_ops(cpu, g)).toBe(LAZY_OPS);
+  expect(fence.dma_fence_driver_name(cpu, g)).toBe("mock");
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it("without a lock a fence uses one of its own", () => {
+  const cpu = boot_solo();
+  const own = kmalloc(cpu, fence.DMA_FENCE_SIZE, GFP_KERNEL) as DmaFencePtr;
+  fence.dma_fence_init(cpu, own, OPS, 0, 7, 1);
+  expect(fence.dma_fence_spinlock(cpu, own)).toBe(own);
+  expect(fence.dma_fence_spinlock(cpu, mock_fence(cpu))).toBe(LOCK);
+  expect(fence.dma_fence_was_initialized(cpu, own)).toBe(true);
+  expect(fence.dma_fence_was_initialized(cpu, 0 as DmaFencePtr)).toBe(false);
+  expect(fence.dma_fence_add_callback(cpu, own, mock_cb(cpu), LOCKED_CALLBACK)).toBe(0);
+  expect(fence.dma_fence_signal(cpu, own)).toBe(0);
+  expect(seen(cpu)).toBe(1);
+});
+const LOCKED_CALLBACK = kernel_symbol((cpu: Cpu, f: number) => {
+  expect(spin_is_locked(cpu, fence.dma_fence_spinlock(cpu, f as DmaFencePtr))).toBe(true);
+  cpu.mem.fetchAdd(SEEN, 1);
+});
+
+it("a fence may have been done earlier than it is signaled", () => {
+  const cpu = boot_solo();
+  const f = mock_fence(cpu);
+  expect(fence.dma_fence_timestamp(cpu, f), "not signaled: warns, and it is now").toBe(fence.ktime_get(cpu));
+  expect(dmesg(cpu)).toHaveLength(1);
+  expect(fence.dma_fence_signal_timestamp(cpu, f, 12345)).toBe(0);
+  expect(fence.dma_fence_timestamp(cpu, f)).toBe(12345);
+  expect(fence.dma_fence_signal_timestamp(cpu, f, 99999)).toBe(-EINVAL);
+  expect(fence.dma_fence_timestamp(cpu, f)).toBe(12345);
+  const stub = fence.dma_fence_allocate_private_stub(cpu, 777);
+  expect(fence.dma_fence_is_signaled(cpu, stub)).toBe(true);
+  expect(fence.dma_fence_timestamp(cpu, stub)).toBe(777);
+  expect(dmesg(cpu)).toHaveLength(1);
+});
+
+it("NULL is answered as in Linux, with a warning where there is one", () => {
+  const cpu = boot_solo();
+  const none = 0 as DmaFencePtr;
+  fence.dma_fence_put(cpu, none);
+  expect(fence.dma_fence_get(cpu, none)).toBe(0);
+  expect(dmesg(cpu)).toEqual([]);
+  expect(fence.dma_fence_signal(cpu, none)).toBe(-EINVAL);
+  expect(fence.dma_fence_signal_locked(cpu, none)).toBe(-EINVAL);
+  expect(fence.dma_fence_signal_timestamp(cpu, none, 1)).toBe(-EINVAL);
+  expect(fence.dma_fence_check_and_signal(cpu, none)).toBe(true);
+  expect(fence.dma_fence_add_callback(cpu, none, mock_cb(cpu), SIMPLE_CALLBACK)).toBe(-EINVAL);
+  expect(fence.dma_fence_add_callback(cpu, mock_fence(cpu), mock_cb(cpu), 0)).toBe(-EINVAL);
+  expect(dmesg(cpu)).toHaveLength(6);
+});
+
+it("a fence without operations, or names, is a BUG", () => {
+  const cpu = boot_solo();
+  const p = kmalloc(cpu, fence.DMA_FENCE_SIZE, GFP_KERNEL) as DmaFencePtr;
+  expect(() => fence.dma_fence_init(cpu, p, 0, LOCK, 1, 1)).toThrow(KernelBug);
+  expect(() => fence.dma_fence_init(cpu, p, NAMELESS_OPS, LOCK, 1, 1)).toThrow(KernelBug);
+});
+
+it("of two fences of a context the later one is worth waiting for, unless it is done", () => {
+  const cpu = boot_solo();
+  const [first, second] = [mock_fence(cpu, OPS, 7, 1), mock_fence(cpu, OPS, 7, 2)];
+  expect(fence.dma_fence_later(cpu, first, second)).toBe(second);
+  expect(fence.dma_fence_later(cpu, second, first)).toBe(second);
+  fence.dma_fence_signal(cpu, second);
+  expect(fence.dma_fence_later(cpu, first, second)).toBe(0);
+  expect(dmesg(cpu)).toEqual([]);
+  expect(fence.dma_fence_later(cpu, first, mock_fence(cpu, OPS, 8, 1))).toBe(0);
+  expect(dmesg(cpu)).toHaveLength(1);
 });
 
 it("an error set too late or out of range warns", () => {
@@ -144,41 +182,6 @@ it("an error set too late or out of range warns", () => {
   fence.dma_fence_signal(cpu, f);
   fence.dma_fence_set_error(cpu, f, -EIO);
   expect(dmesg(cpu)).toHaveLength(2);
-});
-
-// drivers/dma-buf/st-dma-fence.c test_wait
-it("a wait without time says 0 before and 1 after the signal", () => {
-  const cpu = boot_solo();
-  const f = mock_fence(cpu);
-  expect(fence.dma_fence_wait_timeout(cpu, f, false, 0)).toBe(0);
-  fence.dma_fence_signal(cpu, f);
-  expect(fence.dma_fence_wait_timeout(cpu, f, false, 0)).toBe(1);
-  expect(fence.dma_fence_wait_timeout(cpu, f, false, 25)).toBe(25);
-  expect(fence.dma_fence_wait(cpu, f, true)).toBe(0);
-  expect(dmesg(cpu)).toEqual([]);
-});
-
-// drivers/dma-buf/st-dma-fence.c test_wait_timeout
-it("a wait ends with 0 when time runs out, and with the time left when the fence signals", () => {
-  const cpu = boot_solo();
-  const f = mock_fence(cpu);
-  expect(fence.dma_fence_wait_timeout(cpu, f, false, 1)).toBe(0);
-  timer_setup(cpu, TIMER, SIGNAL_TIMER);
-  cpu.mem.write(TIMER + TIMER_SIZE, f);
-  mod_timer(cpu, TIMER, cpu.now() + 3);
-  const left = fence.dma_fence_wait_timeout(cpu, f, false, 10);
-  expect(left).toBeGreaterThan(0);
-  expect(left).toBeLessThan(10);
-});
-
-// drivers/dma-buf/st-dma-fence.c test_stub
-it("every stub is signaled", () => {
-  const cpu = boot_solo();
-  const stubs = Array.from({ length: 64 }, () => fence.dma_fence_get_stub(cpu));
-  for (const stub of stubs) expect(fence.dma_fence_is_signaled(cpu, stub)).toBe(true);
-  for (const stub of stubs) fence.dma_fence_put(cpu, stub);
-  expect(fence.dma_fence_context(cpu, fence.dma_fence_get_stub(cpu))).toBe(0);
-  expect(dmesg(cpu)).toEqual([]);
 });
 
 it("a signal breaks an interruptible wait, but not one for a signaled fence", () => {
@@ -227,6 +230,53 @@ it("waiting for any fence tells which one, and takes its callbacks back", () => 
   expect(dmesg(cpu)).toHaveLength(1);
 });
 
+it("waiting for any fence may run out of memory, or be interrupted, and keeps no callback", () => {
+  const cpu = boot_solo();
+  const array = kmalloc(cpu, 8, GFP_KERNEL);
+  const fences = [mock_fence(cpu), mock_fence(cpu)] as const;
+  fences.forEach((f, i) => cpu.mem.write(array + 4 * i, f));
+  const before = kmem_in_use(cpu);
+  const any = (intr: boolean, timeout: number): number =>
+    fence.dma_fence_wait_any_timeout(cpu, array, 2, intr, timeout, 0);
+  fault_arm(cpu, FAULT_SLAB, { after: 0, times: 1 });
+  expect(any(false, 5)).toBe(-ENOMEM);
+  set_tsk_thread_flag(cpu, current_task(cpu), TIF_SIGPENDING);
+  expect(any(true, 5)).toBe(-ERESTARTSYS);
+  expect(any(true, 0), "just a look").toBe(0);
+  expect(any(false, 2)).toBe(0);
+  expect(kmem_in_use(cpu)).toBe(before);
+  fence.dma_fence_signal(cpu, fences[1]);
+  expect(any(true, 5), "no need to sleep").toBe(5);
+  expect(dmesg(cpu)).toEqual([]);
+  expect(any(false, -1)).toBe(-EINVAL);
+  expect(fence.dma_fence_wait_any_timeout(cpu, array, 0, false, 1, 0)).toBe(-EINVAL);
+  expect(dmesg(cpu)).toHaveLength(2);
+});
+
+const WAITED = kernel_static("test_waited", 8);
+const WAIT_OPS = kernel_rodata("wait_ops", [
+  kernel_symbol(mock_name),
+  kernel_symbol(mock_name),
+  0,
+  0,
+  kernel_symbol((cpu: Cpu, _fence: number, intr: number, timeout: number) => {
+    cpu.mem.write(WAITED, intr);
+    cpu.mem.write(WAITED + 4, timeout);
+    return -EIO;
+  }),
+  0,
+  0,
+]);
+
+it("a fence may have a wait of its own, which is asked even when it is signaled", () => {
+  const cpu = boot_solo();
+  const f = mock_fence(cpu, WAIT_OPS);
+  expect(fence.dma_fence_wait_timeout(cpu, f, true, 7)).toBe(-EIO);
+  expect([cpu.mem.read(WAITED), cpu.mem.read(WAITED + 4)]).toEqual([1, 7]);
+  fence.dma_fence_signal(cpu, f);
+  expect(fence.dma_fence_wait(cpu, f, false)).toBe(-EIO);
+});
+
 it("a fence released with callbacks waiting warns and signals them -EDEADLK", () => {
   const cpu = boot_solo();
   const f = mock_fence(cpu, OPS, 0xab, 0x10);
@@ -252,6 +302,7 @@ const LAZY_OPS = kernel_rodata("lazy_ops", [
   kernel_symbol(lazy_signaled),
   0,
   kernel_symbol(lazy_release),
+  0,
 ]);
 function lazy_enable_signaling(cpu: Cpu, _fence: number): boolean {
   cpu.mem.fetchAdd(LAZY, 1);
@@ -277,7 +328,7 @@ it("a driver is asked once to enable signaling, and may say that it is done", ()
   expect(fence.dma_fence_signal(cpu, f)).toBe(-EINVAL);
   const g = mock_fence(cpu, LAZY_OPS);
   expect(fence.dma_fence_add_callback(cpu, g, mock_cb(cpu), SIMPLE_CALLBACK)).toBe(-ENOENT);
-  expect(fence.dma_fence_is_signaled_flag(cpu, g)).toBe(true);
+  expect(fence.dma_fence_test_signaled_flag(cpu, g)).toBe(true);
   fence.dma_fence_put(cpu, g);
   expect(seen(cpu), "ops->release").toBe(100);
 });
@@ -295,7 +346,7 @@ const ORDERED = kernel_symbol((cpu: Cpu, f: number, cb: number) => {
   order.push(cb);
   expect(cpu.mem.read(LOCK)).not.toBe(0);
   expect(cpu.mem.read(cb), "node points to itself").toBe(cb);
-  expect(fence.dma_fence_is_signaled_flag(cpu, f as DmaFencePtr)).toBe(true);
+  expect(fence.dma_fence_test_signaled_flag(cpu, f as DmaFencePtr)).toBe(true);
 });
 
 it("later is a signed 32-bit distance, and only within a context", () => {

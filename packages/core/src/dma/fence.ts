@@ -11,10 +11,17 @@
  * Promise of whoever publishes a fence: it signals in bounded time, and the way there takes no lock that is
  * held across a wait for fences.
  *
- * As in Linux up to 6.x, dma_fence_signal returns 0 or -EINVAL; dma_fence_check_and_signal is there too.
+ * Several fences as one: fence-array.ts, fence-chain.ts, fence-unwrap.ts. As files: sync-file.ts, sw-sync.ts.
+ *
+ * A signaled fence lets go of its operations, unless they have a release or wait: its driver may be gone then,
+ * and its names are "detached-driver" and "signaled-timeline".
+ *
+ * As in Linux up to 6.x, dma_fence_signal returns 0 or -EINVAL; from 7.0 on it returns nothing there, and
+ * dma_fence_check_and_signal says true for "already signaled", as here.
  */
 export * from "./fence-struct.ts";
 export * from "./fence-signal.ts";
 export * from "./fence-ref.ts";
 export * from "./fence-wait.ts";
 export * from "./fence-context.ts";
+export * from "./fence-lockdep.ts";

@@ -10,9 +10,16 @@
  */
 import { kernel_symbol } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
-import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
+import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import type { Cpu } from "../sched/cpu.ts";
-import { mod_timer, timer_delete_sync, timer_setup, TIMER_SIZE, type TimerPtr } from "../sched/timer.ts";
+import {
+  mod_timer,
+  timer_delete_sync,
+  TIMER_HOUSEKEEPING,
+  type TimerPtr,
+  timer_setup,
+  TIMER_SIZE,
+} from "../sched/timer.ts";
 import {
   iommu_flush_acked,
   iommu_flush_covers,
@@ -28,8 +35,8 @@ export const FQ_ENTRIES = 128;
 const FQ_BATCH = 32;
 const FQ_MASK = FQ_ENTRIES - 1;
 /**
- * A parked range waits about this long for its flush (IOVA_FQ_TIMEOUT). The timer belongs to the CPU that armed
- * it: if that one leaves the kernel for good, the range waits for the next full batch.
+ * A parked range waits about this long for its flush (IOVA_FQ_TIMEOUT). The timer is the housekeeping CPU's: the one
+ * that armed it may leave the kernel for good.
  */
 export const FQ_TIMEOUT_MS = 10;
 
@@ -64,9 +71,10 @@ struct_layout("iova_fq", FLUSH_QUEUE_SIZE, [
 ]);
 
 export function fq_init(cpu: Cpu, fq: number, flush: number, iovad: number): void {
+  spin_lock_init(cpu, fq + LOCK);
   cpu.mem.write(fq + FLUSH, flush);
   cpu.mem.write(fq + IOVAD, iovad);
-  timer_setup(cpu, (fq + TIMER) as TimerPtr, FQ_FLUSH_TIMEOUT);
+  timer_setup(cpu, (fq + TIMER) as TimerPtr, FQ_FLUSH_TIMEOUT, TIMER_HOUSEKEEPING);
 }
 
 function fq_entry(fq: number, position: number): number {

@@ -16,7 +16,7 @@
  */
 import { ENOSPC } from "../debug/errno.ts";
 import { struct_layout } from "../debug/layout.ts";
-import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
+import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { io_pgtable_leaf, io_pte_alloc, io_pte_of, IOVA_LIMIT } from "./io-pgtable.ts";
 
@@ -58,6 +58,7 @@ export function iova_window(memory_bytes: number): number {
 export function iova_domain_init(cpu: Cpu, iovad: number, top: number): number {
   const start = iova_window(cpu.map.size);
   if (IOVA_LIMIT - start < IOVA_WINDOW_MIN) return -ENOSPC;
+  spin_lock_init(cpu, iovad + LOCK);
   cpu.mem.write(iovad + TOP, top);
   cpu.mem.write(iovad + NEXT, start);
   return 0;

@@ -7,6 +7,7 @@ import { FAULT_RESERVE_FENCES, should_fail } from "../debug/fault-inject.ts";
 import { BUG_ON, WARN_ON } from "../debug/warn.ts";
 import { rcu_assign_pointer } from "../rcu/rcu.ts";
 import type { Cpu } from "../sched/cpu.ts";
+import { dma_fence_is_container } from "./fence-array.ts";
 import {
   dma_fence_context,
   dma_fence_get,
@@ -107,6 +108,8 @@ function roundup_pow_of_two(n: number): number {
 export function dma_resv_add_fence(cpu: Cpu, obj: DmaResvPtr, fence: DmaFencePtr, usage: number): void {
   dma_fence_get(cpu, fence);
   dma_resv_assert_held(cpu, obj);
+  // Its fences one by one: they can be replaced one by one.
+  WARN_ON(cpu, dma_fence_is_container(cpu, fence));
   const list = dma_resv_fences_locked(cpu, obj);
   BUG_ON(cpu, list === 0, "dma_resv_add_fence without dma_resv_reserve_fences");
   const num = dma_resv_list_num(cpu, list);

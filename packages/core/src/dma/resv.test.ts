@@ -1,18 +1,22 @@
 import { expect, it } from "vitest";
-import { EINTR, EINVAL, ENOMEM, ERESTARTSYS } from "../debug/errno.ts";
+import { EINTR, EINVAL, ENOENT, ENOMEM, ERESTARTSYS } from "../debug/errno.ts";
 import { FAULT_RESERVE_FENCES, FAULT_SLAB, fault_arm, fault_disarm } from "../debug/fault-inject.ts";
 import { kernel_static } from "../debug/image.ts";
 import { layout_faults, struct_layouts } from "../debug/layout.ts";
 import { KernelBug } from "../debug/warn.ts";
-import { kfree } from "../mm/slab.ts";
+import { GFP_KERNEL, kmalloc } from "../mm/slab.ts";
 import { kmem_in_use } from "../mm/slab-report.ts";
 import { rcu_barrier } from "../rcu/rcu.ts";
 import { type Cpu, stack_push } from "../sched/cpu.ts";
+import { MAX_SCHEDULE_TIMEOUT } from "../sched/schedule.ts";
 import { current_task, set_tsk_thread_flag, TIF_SIGPENDING } from "../sched/task.ts";
 import { boot_solo, dmesg } from "../testing/solo.ts";
+import { dma_fence_array_create, dma_fence_array_next, dma_fence_is_array } from "./fence-array.ts";
 import { dma_fence_put, dma_fence_signal, type DmaFencePtr } from "./fence.ts";
 import * as resv from "./resv.ts";
 import type { DmaResvIterPtr, DmaResvPtr } from "./resv.ts";
+import { sync_file_get_fence } from "./sync-file.ts";
+import { sw_sync_fence_create, sw_sync_get_deadline, sw_sync_timeline_create } from "./sync-user.ts";
 import { mock_fence } from "./testing/mock-fence.ts";
 
 const RESV = kernel_static("test_resv", resv.DMA_RESV_SIZE) as DmaResvPtr;
@@ -72,8 +76,7 @@ it.each(struct_layouts().filter((l) => /resv|ww_|mutex/.test(l.name)))(
   },
 );
 
-// drivers/dma-buf/st-dma-resv.c sanitycheck
-it("an object is made, locked, unlocked and unmade", () => {
+it("a held object cannot be taken by trying", () => {
   const cpu = boot();
   expect(resv.dma_resv_lock(cpu, RESV, 0)).toBe(0);
   expect(resv.dma_resv_held(cpu, RESV)).toBe(true);
@@ -81,58 +84,7 @@ it("an object is made, locked, unlocked and unmade", () => {
   resv.dma_resv_unlock(cpu, RESV);
   expect(resv.dma_resv_trylock(cpu, RESV)).toBe(true);
   resv.dma_resv_unlock(cpu, RESV);
-  resv.dma_resv_fini(cpu, RESV);
   expect(dmesg(cpu)).toEqual([]);
-});
-
-// drivers/dma-buf/st-dma-resv.c test_signaling, test_for_each, test_for_each_unlocked, test_get_fences
-it.each(USAGES)("usage %i: busy until the fence signals", (usage) => {
-  const cpu = boot();
-  const fence = added(cpu, usage);
-  expect(resv.dma_resv_test_signaled(cpu, RESV, usage)).toBe(false);
-  dma_fence_signal(cpu, fence);
-  expect(resv.dma_resv_test_signaled(cpu, RESV, usage)).toBe(true);
-  expect(dmesg(cpu)).toEqual([]);
-});
-
-it.each(USAGES)("usage %i: the locked walk yields the fence and its usage, once", (usage) => {
-  const cpu = boot();
-  const fence = added(cpu, usage);
-  resv.dma_resv_lock(cpu, RESV, 0);
-  const cursor = iter(cpu, usage);
-  expect(resv.dma_resv_iter_first(cpu, cursor)).toBe(fence);
-  expect(resv.dma_resv_iter_usage(cpu, cursor)).toBe(usage);
-  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(true);
-  expect(resv.dma_resv_iter_next(cpu, cursor)).toBe(0);
-  resv.dma_resv_iter_end(cpu, cursor);
-  resv.dma_resv_unlock(cpu, RESV);
-  expect(dmesg(cpu)).toEqual([]);
-});
-
-it.each(USAGES)("usage %i: the unlocked walk starts over when it is disturbed", (usage) => {
-  const cpu = boot();
-  const fence = added(cpu, usage);
-  const cursor = iter(cpu, usage);
-  expect(resv.dma_resv_iter_first_unlocked(cpu, cursor)).toBe(fence);
-  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(true);
-  expect(resv.dma_resv_iter_usage(cpu, cursor)).toBe(usage);
-  cpu.mem.write(cursor + resv.DMA_RESV_ITER_FENCES, -1);
-  expect(resv.dma_resv_iter_next_unlocked(cpu, cursor), "seen again").toBe(fence);
-  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(true);
-  expect(resv.dma_resv_iter_next_unlocked(cpu, cursor)).toBe(0);
-  expect(resv.dma_resv_iter_is_restarted(cpu, cursor)).toBe(false);
-  resv.dma_resv_iter_end(cpu, cursor);
-});
-
-it.each(USAGES)("usage %i: get_fences gives the fence with a reference", (usage) => {
-  const cpu = boot();
-  const fence = added(cpu, usage);
-  expect(resv.dma_resv_get_fences(cpu, RESV, usage, OUT, OUT + 4)).toBe(0);
-  expect(cpu.mem.read(OUT)).toBe(1);
-  const array = cpu.mem.read(OUT + 4);
-  expect(cpu.mem.read(array)).toBe(fence);
-  dma_fence_put(cpu, fence);
-  kfree(cpu, array);
 });
 
 it("a question at one usage is about it and the stronger ones", () => {
@@ -263,7 +215,7 @@ it("copy_fences takes over what is unsignaled, with usage and reference", () => 
   const read = added(cpu, resv.DMA_RESV_USAGE_READ);
   const book = added(cpu, resv.DMA_RESV_USAGE_BOOKKEEP);
   resv.dma_resv_lock(cpu, OTHER, 0);
-  expect(resv.dma_resv_copy_fences(cpu, OTHER, RESV, resv.DMA_RESV_USAGE_BOOKKEEP)).toBe(0);
+  expect(resv.dma_resv_copy_fences(cpu, OTHER, RESV)).toBe(0);
   resv.dma_resv_unlock(cpu, OTHER);
   resv.dma_resv_fini(cpu, RESV);
   for (const fence of [done, read, book]) dma_fence_put(cpu, fence);
@@ -332,4 +284,120 @@ it("a signal breaks an interruptible lock that has to wait", () => {
   expect(resv.dma_resv_lock_interruptible(cpu, RESV, 0)).toBe(-EINTR);
   resv.dma_resv_unlock(cpu, RESV);
   expect(resv.dma_resv_lock_interruptible(cpu, RESV, 0), "a free one is taken all the same").toBe(0);
+});
+
+it("a singleton is nothing, the fence, or an array of the latest of each context", () => {
+  const cpu = boot();
+  const before = kmem_in_use(cpu);
+  const single = (usage: number): DmaFencePtr => {
+    expect(resv.dma_resv_get_singleton(cpu, RESV, usage, OUT)).toBe(0);
+    return cpu.mem.read(OUT) as DmaFencePtr;
+  };
+  expect(single(3)).toBe(0);
+  const kernel = added(cpu, resv.DMA_RESV_USAGE_KERNEL);
+  expect(single(3)).toBe(kernel);
+  const read = added(cpu, resv.DMA_RESV_USAGE_READ, 70, 1);
+  const later = added(cpu, resv.DMA_RESV_USAGE_BOOKKEEP, 70, 2);
+  expect(single(resv.DMA_RESV_USAGE_WRITE), "stronger ones only").toBe(kernel);
+  const both = single(3);
+  expect(dma_fence_is_array(cpu, both)).toBe(true);
+  expect(dma_fence_array_next(cpu, both, 0)).toBe(later);
+  expect(dma_fence_array_next(cpu, both, 1)).toBe(kernel);
+  expect(dma_fence_array_next(cpu, both, 2)).toBe(0);
+  for (const fence of [kernel, kernel, kernel, read, later, both]) dma_fence_put(cpu, fence);
+  resv.dma_resv_fini(cpu, RESV);
+  rcu_barrier(cpu);
+  expect(kmem_in_use(cpu)).toBe(before);
+  expect(dmesg(cpu)).toEqual([]);
+});
+
+it.each([0, 1])("a singleton without memory is -ENOMEM, with nothing kept (%i allocations work)", (after) => {
+  const cpu = boot();
+  for (const usage of USAGES) added(cpu, usage);
+  const before = kmem_in_use(cpu);
+  fault_arm(cpu, FAULT_SLAB, { after, times: 1 });
+  expect(resv.dma_resv_get_singleton(cpu, RESV, 3, OUT)).toBe(-ENOMEM);
+  expect(kmem_in_use(cpu)).toBe(before);
+});
+
+it("a container is added with a warning", () => {
+  const cpu = boot();
+  const fences = kmalloc(cpu, 4, GFP_KERNEL);
+  cpu.mem.write(fences, mock_fence(cpu, 1, 1));
+  const array = dma_fence_array_create(cpu, 1, fences, 2, 1, false);
+  resv.dma_resv_lock(cpu, RESV, 0);
+  resv.dma_resv_reserve_fences(cpu, RESV, 1);
+  resv.dma_resv_add_fence(cpu, RESV, array, 0);
+  resv.dma_resv_unlock(cpu, RESV);
+  expect(dmesg(cpu)).toHaveLength(1);
+  expect(dmesg(cpu)[0]).toContain("at dma_resv_add_fence ");
+  expect(locked(cpu, 3)).toEqual([array]);
+});
+
+it("the description has a line a fence that implicit synchronisation knows of", () => {
+  const cpu = boot();
+  added(cpu, resv.DMA_RESV_USAGE_KERNEL, 8, 3);
+  const done = added(cpu, resv.DMA_RESV_USAGE_READ, 9, 1);
+  added(cpu, resv.DMA_RESV_USAGE_BOOKKEEP);
+  dma_fence_signal(cpu, done);
+  resv.dma_resv_lock(cpu, RESV, 0);
+  expect(resv.dma_resv_describe(cpu, RESV)).toEqual([
+    "\tkernel fence:8:3 mock mock unsignalled",
+    "\tread fence:9:1   signalled",
+  ]);
+});
+
+it("a deadline goes to the fences up to the usage", () => {
+  const cpu = boot();
+  const timeline = sw_sync_timeline_create(cpu);
+  const fds = [1, 2].map((value) => sw_sync_fence_create(cpu, timeline, "f", value));
+  resv.dma_resv_lock(cpu, RESV, 0);
+  resv.dma_resv_reserve_fences(cpu, RESV, 2);
+  for (const [i, fd] of fds.entries()) {
+    resv.dma_resv_add_fence(cpu, RESV, sync_file_get_fence(cpu, fd), i === 0 ? 3 : 1);
+  }
+  resv.dma_resv_unlock(cpu, RESV);
+  resv.dma_resv_set_deadline(cpu, RESV, resv.DMA_RESV_USAGE_READ, 99);
+  expect(fds.map((fd) => sw_sync_get_deadline(cpu, timeline, fd))).toEqual([-ENOENT, 99]);
+});
+
+it("without the lock a verb warns, and does what it can", () => {
+  const cpu = boot();
+  const other = mock_fence(cpu, 2, 1);
+  const verbs: [string, () => unknown, unknown][] = [
+    ["dma_resv_reserve_fences", () => resv.dma_resv_reserve_fences(cpu, RESV, 2), 0],
+    ["dma_resv_add_fence", () => resv.dma_resv_add_fence(cpu, RESV, mock_fence(cpu, 1, 1), 0), undefined],
+    ["dma_resv_replace_fences", () => resv.dma_resv_replace_fences(cpu, RESV, 1, other, 0), undefined],
+    ["dma_resv_iter_first", () => resv.dma_resv_iter_first(cpu, iter(cpu, 3)), other],
+    ["dma_resv_copy_fences", () => resv.dma_resv_copy_fences(cpu, OTHER, RESV), 0],
+  ];
+  for (const [name, verb, answer] of verbs) {
+    const before = dmesg(cpu).length;
+    expect(verb(), name).toBe(answer);
+    expect(dmesg(cpu).slice(before).join("\n")).toContain(`at ${name} `);
+  }
+  const before = dmesg(cpu).length;
+  expect(resv.dma_resv_test_signaled(cpu, RESV, 3), "these need no lock").toBe(false);
+  expect(resv.dma_resv_wait_timeout(cpu, RESV, 3, false, 0)).toBe(0);
+  expect(dmesg(cpu)).toHaveLength(before);
+});
+
+it("a signaled fence does not count in any question, wherever it stands", () => {
+  const cpu = boot();
+  const fences = USAGES.map((usage) => added(cpu, usage));
+  // Mixed: the odd ones are done.
+  for (const [i, fence] of fences.entries()) if (i % 2 === 1) dma_fence_signal(cpu, fence);
+  for (const usage of USAGES) {
+    const left = fences.filter((_, i) => i % 2 === 0 && i <= usage);
+    expect(unlocked(cpu, usage)).toEqual(left);
+    expect(resv.dma_resv_get_fences(cpu, RESV, usage, OUT, OUT + 4)).toBe(0);
+    expect(cpu.mem.read(OUT)).toBe(left.length);
+    expect(resv.dma_resv_wait_timeout(cpu, RESV, usage, false, 0)).toBe(0);
+  }
+  dma_fence_signal(cpu, fences[0] as DmaFencePtr);
+  expect(resv.dma_resv_wait_timeout(cpu, RESV, resv.DMA_RESV_USAGE_WRITE, false, 0)).toBe(1);
+  expect(resv.dma_resv_wait_timeout(cpu, RESV, resv.DMA_RESV_USAGE_READ, false, 0)).toBe(0);
+  expect(resv.dma_resv_wait_timeout(cpu, RESV, resv.DMA_RESV_USAGE_WRITE, false, MAX_SCHEDULE_TIMEOUT)).toBe(
+    MAX_SCHEDULE_TIMEOUT,
+  );
 });

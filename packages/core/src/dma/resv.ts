@@ -12,17 +12,9 @@
  * Interface: dma_resv_lock, dma_resv_reserve_fences, dma_resv_add_fence, dma_resv_unlock; wait and test with
  * or without the lock. After an -EDEADLK of dma_resv_lock with a context see ww-mutex.ts.
  */
-export const DMA_RESV_USAGE_KERNEL = 0;
-export const DMA_RESV_USAGE_WRITE = 1;
-export const DMA_RESV_USAGE_READ = 2;
-export const DMA_RESV_USAGE_BOOKKEEP = 3;
-
-/** What implicit synchronisation waits for: a writer for readers and writers, a reader for writers. */
-export function dma_resv_usage_rw(write: boolean): number {
-  return write ? DMA_RESV_USAGE_READ : DMA_RESV_USAGE_WRITE;
-}
-
+export * from "./resv-usage.ts";
 export * from "./resv-lock.ts";
+import "./resv-lockdep.ts";
 export * from "./resv-fences.ts";
 export * from "./resv-iter.ts";
 export * from "./resv-query.ts";

@@ -26,6 +26,7 @@ const io_dmabuf_fence_ops = kernel_rodata("io_dmabuf_fence_ops", [
   0,
   0,
   0,
+  0,
 ]);
 function io_dmabuf_fence_drv_name(): number {
   return NAME;
@@ -38,7 +39,7 @@ function io_dmabuf_fence_timeline_name(): number {
 /** Initialises the fence at `fence` as number `seqno` of the token's context. */
 export function io_dmabuf_fence_init(cpu: Cpu, fence: number, context: number, seqno: number): DmaFencePtr {
   const base = (fence + BASE) as DmaFencePtr;
-  spin_lock_init(cpu, fence + LOCK);
+  spin_lock_init(cpu, fence + LOCK, "&fence->lock");
   dma_fence_init(cpu, base, io_dmabuf_fence_ops, fence + LOCK, context, seqno);
   return base;
 }

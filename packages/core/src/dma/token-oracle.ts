@@ -8,7 +8,7 @@ import { kernel_static } from "../debug/image.ts";
 import { violation } from "../debug/warn.ts";
 import { poll_state_synchronize_rcu } from "../rcu/rcu.ts";
 import type { Cpu } from "../sched/cpu.ts";
-import { type DmaFencePtr, dma_fence_is_signaled_flag } from "./fence.ts";
+import { type DmaFencePtr, dma_fence_test_signaled_flag } from "./fence.ts";
 import { DMA_RESV_USAGE_BOOKKEEP, dma_resv_has_unsignaled } from "./resv.ts";
 
 const COUNTERS = kernel_static("io_dmabuf_counters", 32);
@@ -58,7 +58,7 @@ export function check_unpublished(cpu: Cpu, published: number): void {
 
 /** I2: a request that still holds the map proves that its fence cannot have retired. */
 export function check_map_live(cpu: Cpu, fence: DmaFencePtr): void {
-  if (dma_fence_is_signaled_flag(cpu, fence)) {
+  if (dma_fence_test_signaled_flag(cpu, fence)) {
     violation(cpu, "io-after-fence", "a request held a map whose fence had been signaled");
   }
 }

@@ -2,21 +2,19 @@
  * The token: common infrastructure for dma-buf in the I/O path (lib/io_dmabuf_token.c and
  * include/linux/io_dmabuf_token.h of the series "Add dmabuf read/write via io_uring", v3 05/10).
  *
- * A token binds a dma-buf to an importer for its lifetime. It hands out maps, one generation at a time:
- * requests hold a map by a percpu reference. Invalidation unpublishes the map, adds the map's fence to the
- * reservation and kills the reference; when the last request lets go, a work item signals the fence and
- * unmaps.
+ * A token binds a dma-buf to an importer for its lifetime. It hands out maps, one generation at a time: requests hold a
+ * map by a percpu reference. Invalidation unpublishes the map, adds the map's fence to the reservation and kills the
+ * reference; when the last request lets go, a work item signals the fence and unmaps.
  *
- * Invariants: at most one map is published; a map is published under the reservation lock; a killed map's
- * fence is in the reservation before the kill; the fence is signaled before the worker takes the
- * reservation; the token outlives its maps.
+ * Invariants: at most one map is published; a map is published under the reservation lock; a killed map's fence is in
+ * the reservation before the kill; the fence is signaled before the worker takes the reservation; the token outlives
+ * its maps.
  *
- * Interface: io_dmabuf_token_create; then io_dmabuf_get_map (fast) or io_dmabuf_create_map (sleeps), drop
- * each map; io_dmabuf_token_release once, with no get or create in flight. The token and the map are the
- * first members of objects from kmalloc: this file frees them.
+ * Interface: io_dmabuf_token_create; then io_dmabuf_get_map (fast) or io_dmabuf_create_map (sleeps), drop each map;
+ * io_dmabuf_token_release once, with no get or create in flight. The token and the map are the first members of objects
+ * from kmalloc: this file frees them.
  *
- * config.variant: "v3" is the posted text; "v3-fixed" treats a pending fence in the recheck of create_map
- * as pending.
+ * config.variant: "v3" is the posted text; "v3-fixed" treats a pending fence in the recheck of create_map as pending.
  */
 import { EAGAIN, EINVAL, ENOMEM, EOPNOTSUPP, ERR_PTR, IS_ERR, PTR_ERR } from "../debug/errno.ts";
 import { kernel_symbol, symbol_call } from "../debug/image.ts";
@@ -53,6 +51,7 @@ import {
   dma_fence_signal,
   dma_fence_wait,
 } from "./fence.ts";
+import { dma_fence_begin_signalling, dma_fence_end_signalling } from "./fence-lockdep.ts";
 import {
   DMA_RESV_USAGE_KERNEL,
   dma_resv_add_fence,
@@ -135,12 +134,15 @@ function io_dmabuf_map_release_work(cpu: Cpu, work: WorkPtr): void {
   // The release path must wait for fences.
   if (WARN_ON_ONCE(cpu, refcount_read(cpu, token + TOKEN_REFS) === 0)) return;
 
+  // For lockdep: what is taken from here to the signal may not be held by a waiter.
+  const signalling = dma_fence_begin_signalling(cpu);
   // Keeps the token while we unmap: whoever waits for the fence may drop the last other reference.
   refcount_inc(cpu, token + TOKEN_REFS);
 
   // No request uses the map any more. Signal before taking the reservation: someone may be waiting for the
   // fence while holding it.
   dma_fence_signal(cpu, fence);
+  dma_fence_end_signalling(cpu, signalling);
 
   dma_resv_lock(cpu, resv, 0);
   oracle.check_unmapped_once(cpu, cpu.mem.fetchAdd(map + NR_UNMAPS, 1));

@@ -32,7 +32,11 @@ export const FOP_FSYNC = 12;
 export const FOP_IOPOLL = 16;
 /** (cpu, file, token): 0 or -errno. */
 export const FOP_CREATE_DMABUF_TOKEN = 20;
-export const FOP_WORDS = 6;
+/** (cpu, file): EPOLL* bits that hold now; from then on a change wakes the file's own wait queue. */
+export const FOP_POLL = 24;
+/** (cpu, file, cmd, arg): what ioctl(2) returns. */
+export const FOP_UNLOCKED_IOCTL = 28;
+export const FOP_WORDS = 8;
 
 /** f_flags. */
 export const O_ACCMODE = 3;

@@ -10,12 +10,16 @@
  *
  * Interface: mutex_lock, then mutex_unlock by the same task, in task context. The memory must live until
  * mutex_unlock has returned. ww-mutex.ts builds on the verbs with two underscores.
+ *
+ * With lockdep on, a task that locks what it owns is told so and goes on, and the matching unlock does nothing: Linux
+ * would hang, and so does this without lockdep.
  */
 import type { Ptr } from "atomics-sync";
 import { EINTR } from "../debug/errno.ts";
 import { struct_layout } from "../debug/layout.ts";
 import { WARN, WARN_ONCE } from "../debug/warn.ts";
 import { INIT_LIST_HEAD, list_add_tail, list_del_init, list_empty, list_next } from "../mm/list.ts";
+import { BLOCKER_MUTEX, hung_task_clear_blocker, hung_task_set_blocker } from "../sched/blocker.ts";
 import { type Cpu, stack_pop, stack_push } from "../sched/cpu.ts";
 import { might_sleep, schedule } from "../sched/schedule.ts";
 import {
@@ -28,6 +32,14 @@ import {
   type TaskPtr,
   wake_up_process,
 } from "../sched/task.ts";
+import {
+  lock_acquire,
+  lock_acquired,
+  lock_phantom,
+  lock_release,
+  LOCK_WAS_PHANTOM,
+  lockdep_init_map,
+} from "./lockdep.ts";
 import { spin_lock, spin_lock_init, spin_unlock } from "./spinlock.ts";
 
 export type MutexPtr = Ptr<"mutex">;
@@ -64,10 +76,12 @@ struct_layout("mutex_waiter", MUTEX_WAITER_SIZE, [
   ["ww_ctx", WAITER_WW_CTX, 4],
 ]);
 
-export function mutex_init(cpu: Cpu, lock: number): void {
+/** Makes a free mutex. `name` is its class for lockdep: "": one per place that calls. */
+export function mutex_init(cpu: Cpu, lock: number, name: string = ""): void {
   cpu.mem.writeOnce(lock + OWNER, 0);
-  spin_lock_init(cpu, lock + MUTEX_WAIT_LOCK);
+  spin_lock_init(cpu, lock + MUTEX_WAIT_LOCK, "&lock->wait_lock");
   INIT_LIST_HEAD(cpu, lock + MUTEX_WAIT_LIST);
+  if (cpu.lockdep) lockdep_init_map(cpu, lock, name);
 }
 
 /** The mutex goes away: nobody may hold it or wait for it. */
@@ -87,21 +101,66 @@ export function mutex_is_locked(cpu: Cpu, lock: number): boolean {
 /** Sleeps until the running task owns the mutex. */
 export function mutex_lock(cpu: Cpu, lock: number): void {
   might_sleep(cpu);
-  if (!__mutex_trylock(cpu, lock)) mutex_lock_slow(cpu, lock, TASK_UNINTERRUPTIBLE);
+  if (cpu.lockdep) mutex_lock_checked(cpu, lock, 0, 0, TASK_UNINTERRUPTIBLE);
+  else if (!__mutex_trylock(cpu, lock)) mutex_lock_slow(cpu, lock, TASK_UNINTERRUPTIBLE);
+}
+
+/** As mutex_lock, for a second mutex of one class: by convention after the one of a lower subclass (1 ... 7). */
+export function mutex_lock_nested(cpu: Cpu, lock: number, subclass: number): void {
+  might_sleep(cpu);
+  if (cpu.lockdep) mutex_lock_checked(cpu, lock, subclass, 0, TASK_UNINTERRUPTIBLE);
+  else if (!__mutex_trylock(cpu, lock)) mutex_lock_slow(cpu, lock, TASK_UNINTERRUPTIBLE);
+}
+
+/** As mutex_lock, for one of many of one class, in any order: `nest_lock` is held and keeps others out. */
+export function mutex_lock_nest_lock(cpu: Cpu, lock: number, nest_lock: number): void {
+  might_sleep(cpu);
+  if (cpu.lockdep) mutex_lock_checked(cpu, lock, 0, nest_lock, TASK_UNINTERRUPTIBLE);
+  else if (!__mutex_trylock(cpu, lock)) mutex_lock_slow(cpu, lock, TASK_UNINTERRUPTIBLE);
 }
 
 /** 0, or -EINTR when a signal came first. */
 export function mutex_lock_interruptible(cpu: Cpu, lock: number): number {
   might_sleep(cpu);
+  if (cpu.lockdep) return mutex_lock_checked(cpu, lock, 0, 0, TASK_INTERRUPTIBLE);
   return __mutex_trylock(cpu, lock) ? 0 : mutex_lock_slow(cpu, lock, TASK_INTERRUPTIBLE);
+}
+
+/** There are no fatal signals here: 0. */
+export function mutex_lock_killable(cpu: Cpu, lock: number): number {
+  mutex_lock(cpu, lock);
+  return 0;
+}
+
+function mutex_lock_checked(
+  cpu: Cpu,
+  lock: number,
+  subclass: number,
+  nest_lock: number,
+  state: number,
+): number {
+  const own = lock_acquire(cpu, lock, subclass, false, 0, nest_lock);
+  // The owner word is asked, too: in a solo kernel the owner may be a task further up this stack.
+  if (own && mutex_owner(cpu, lock) === current_task(cpu) && !signal_pending_state(cpu, state)) {
+    lock_phantom(cpu, lock);
+    return 0;
+  }
+  const error = __mutex_trylock(cpu, lock) ? 0 : mutex_lock_slow(cpu, lock, state);
+  if (error === 0) lock_acquired(cpu, lock);
+  else lock_release(cpu, lock);
+  return error;
 }
 
 /** True when the running task owns the mutex now. Never sleeps. */
 export function mutex_trylock(cpu: Cpu, lock: number): boolean {
-  return __mutex_trylock(cpu, lock);
+  if (!__mutex_trylock(cpu, lock)) return false;
+  if (cpu.lockdep) lock_acquire(cpu, lock, 0, true, 0, 0);
+  return true;
 }
 
+/** By the owner alone; anybody else is told so, and the mutex stays as it is (Linux frees it all the same). */
 export function mutex_unlock(cpu: Cpu, lock: number): void {
+  if (cpu.lockdep && lock_release(cpu, lock) === LOCK_WAS_PHANTOM) return;
   const task = current_task(cpu);
   // Full order: pairs with the compareExchange of the next owner, who sees what this section wrote.
   if (cpu.mem.compareExchange(lock + OWNER, task, 0) !== task) mutex_unlock_slow(cpu, lock);
@@ -110,6 +169,7 @@ export function mutex_unlock(cpu: Cpu, lock: number): void {
 function mutex_lock_slow(cpu: Cpu, lock: number, state: number): number {
   WARN_ONCE(cpu, mutex_owner(cpu, lock) === current_task(cpu), "possible recursive locking detected");
   const waiter = __mutex_waiter_push(cpu, 0);
+  const blocker = hung_task_set_blocker(cpu, BLOCKER_MUTEX, lock);
   spin_lock(cpu, lock + MUTEX_WAIT_LOCK);
   __mutex_add_waiter(cpu, lock, waiter, lock + MUTEX_WAIT_LIST);
   // Set before the owner is tested: whoever unlocks after the test finds WAITERS, waits for the wait lock
@@ -127,6 +187,7 @@ function mutex_lock_slow(cpu: Cpu, lock: number, state: number): number {
   set_current_state(cpu, TASK_RUNNING);
   __mutex_remove_waiter(cpu, lock, waiter);
   spin_unlock(cpu, lock + MUTEX_WAIT_LOCK);
+  hung_task_clear_blocker(cpu, blocker);
   stack_pop(cpu, waiter);
   return error;
 }
@@ -143,7 +204,8 @@ export function __mutex_sleep(cpu: Cpu, lock: number, waiter: number, state: num
 function mutex_unlock_slow(cpu: Cpu, lock: number): void {
   let owner = cpu.mem.loadAcquire(lock + OWNER);
   for (;;) {
-    WARN(cpu, (owner & ~FLAGS) !== current_task(cpu), "DEBUG_LOCKS_WARN_ON(__owner_task(owner) != current)");
+    const other = (owner & ~FLAGS) !== current_task(cpu);
+    if (WARN(cpu, other, "DEBUG_LOCKS_WARN_ON(__owner_task(owner) != current)")) return;
     // A promised lock is not freed first: between free and give-away another task could take it.
     if ((owner & FLAG_HANDOFF) !== 0) break;
     const seen = cpu.mem.compareExchange(lock + OWNER, owner, owner & FLAGS);

@@ -9,16 +9,20 @@
 import type { Ptr } from "atomics-sync";
 import { kernel_rodata, kernel_static } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
+import { kernel_string, type KernelString, string_text } from "../debug/strings.ts";
 import { WARN } from "../debug/warn.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { current_task } from "../sched/task.ts";
+import { lock_map_acquire, lock_map_release, lockdep_init_map } from "./lockdep.ts";
 
 export type WwClassPtr = Ptr<"ww_class">;
 export type WwAcquireCtxPtr = Ptr<"ww_acquire_ctx">;
 
-/** struct ww_class: { stamp (a static word), is_wait_die }; constant. */
+/** struct ww_class: { stamp (a static word), is_wait_die, acquire_name, mutex_name }; constant. */
 const STAMP_WORD = 0;
 const CLASS_IS_WAIT_DIE = 4;
+const CLASS_ACQUIRE_NAME = 8;
+const CLASS_MUTEX_NAME = 12;
 
 // struct ww_acquire_ctx
 const TASK = 0;
@@ -35,7 +39,9 @@ const CONTENDING_LOCK = 28;
 // For injected -EDEADLK:
 const INJECT_INTERVAL = 32;
 const INJECT_COUNTDOWN = 36;
-export const WW_ACQUIRE_CTX_SIZE = 40;
+/** A key for lockdep: all locks taken with the context nest under it. */
+const DEP_MAP = 40;
+export const WW_ACQUIRE_CTX_SIZE = 48;
 
 struct_layout("ww_acquire_ctx", WW_ACQUIRE_CTX_SIZE, [
   ["task", TASK, 4],
@@ -48,6 +54,7 @@ struct_layout("ww_acquire_ctx", WW_ACQUIRE_CTX_SIZE, [
   ["contending_lock", CONTENDING_LOCK, 4],
   ["deadlock_inject_interval", INJECT_INTERVAL, 4],
   ["deadlock_inject_countdown", INJECT_COUNTDOWN, 4],
+  ["dep_map", DEP_MAP, 4],
 ]);
 
 /** CONFIG_DEBUG_WW_MUTEX_SLOWPATH as a switch: contexts made while it is on get -EDEADLK now and then. */
@@ -65,7 +72,9 @@ export function DEFINE_WW_CLASS(name: string): WwClassPtr {
 }
 
 function define_class(name: string, is_wait_die: number): WwClassPtr {
-  return kernel_rodata(name, [kernel_static(`${name}.stamp`, 4), is_wait_die]) as WwClassPtr;
+  const stamp = kernel_static(`${name}.stamp`, 4);
+  const names = [kernel_string(`${name}_acquire`), kernel_string(`${name}_mutex`)];
+  return kernel_rodata(name, [stamp, is_wait_die, ...names]) as WwClassPtr;
 }
 
 /** Starts an attempt, younger than all before it in this class. */
@@ -88,6 +97,10 @@ export function ww_acquire_init_noinject(cpu: Cpu, ctx: WwAcquireCtxPtr, ww_clas
   cpu.mem.write(ctx + CONTENDING_LOCK, 0);
   cpu.mem.write(ctx + INJECT_INTERVAL, 0);
   cpu.mem.write(ctx + INJECT_COUNTDOWN, 0);
+  if (!cpu.lockdep) return;
+  const name = cpu.mem.read(ww_class + CLASS_ACQUIRE_NAME) as KernelString;
+  lockdep_init_map(cpu, ctx + DEP_MAP, string_text(cpu, name));
+  lock_map_acquire(cpu, ctx + DEP_MAP);
 }
 
 /** Promises to lock no more with this context. */
@@ -98,6 +111,7 @@ export function ww_acquire_done(cpu: Cpu, ctx: WwAcquireCtxPtr): void {
 
 /** Ends the attempt; all its locks are unlocked. */
 export function ww_acquire_fini(cpu: Cpu, ctx: WwAcquireCtxPtr): void {
+  if (cpu.lockdep) lock_map_release(cpu, ctx + DEP_MAP);
   WARN(cpu, cpu.mem.read(ctx + ACQUIRED) !== 0, "DEBUG_LOCKS_WARN_ON(ctx->acquired)");
   cpu.mem.write(ctx + DONE_ACQUIRE, 1);
   // A second fini, and any use after this one, warns.
@@ -125,6 +139,15 @@ export function __ww_ctx_inject(cpu: Cpu, ctx: WwAcquireCtxPtr): boolean {
 /** Is `a` younger than `b`? Stamps wrap. */
 export function __ww_ctx_less(cpu: Cpu, a: number, b: number): boolean {
   return ((cpu.mem.read(a + STAMP) - cpu.mem.read(b + STAMP)) | 0) > 0;
+}
+
+/** The key under which locks taken with the context nest. */
+export function __ww_ctx_dep_map(ctx: WwAcquireCtxPtr): number {
+  return ctx + DEP_MAP;
+}
+/** The class name of the mutexes of `ww_class`. */
+export function __ww_class_mutex_name(cpu: Cpu, ww_class: WwClassPtr): string {
+  return string_text(cpu, cpu.mem.read(ww_class + CLASS_MUTEX_NAME) as KernelString);
 }
 
 export function ww_ctx_acquired(cpu: Cpu, ctx: number): number {

@@ -11,12 +11,14 @@
  *
  * Interface: ww_mutex_lock(lock, ctx): 0, -EALREADY (this context has it) or -EDEADLK: then unlock all,
  * ww_mutex_lock_slow the one that failed, and start over. ctx 0: a plain mutex; no deadlock is detected.
+ * With lockdep on, a task that wants a lock it has by another context, or none, gets -EALREADY in place of a hang.
  */
 import type { Ptr } from "atomics-sync";
 import { EALREADY, EDEADLK, EINTR } from "../debug/errno.ts";
 import { struct_layout } from "../debug/layout.ts";
 import { WARN } from "../debug/warn.ts";
 import { list_next, list_prev } from "../mm/list.ts";
+import { BLOCKER_MUTEX, hung_task_clear_blocker, hung_task_set_blocker } from "../sched/blocker.ts";
 import { type Cpu, stack_pop } from "../sched/cpu.ts";
 import { might_sleep } from "../sched/schedule.ts";
 import {
@@ -29,6 +31,8 @@ import {
   type TaskPtr,
   wake_up_process,
 } from "../sched/task.ts";
+import { lock_acquire, lock_acquired, lock_release } from "./lockdep.ts";
+import { held_owns } from "./lockdep-held.ts";
 import {
   __mutex_add_waiter,
   __mutex_has_waiters,
@@ -54,6 +58,8 @@ import {
 } from "./mutex.ts";
 import { spin_lock, spin_unlock } from "./spinlock.ts";
 import {
+  __ww_class_mutex_name,
+  __ww_ctx_dep_map,
   __ww_ctx_inject,
   __ww_ctx_less,
   __ww_ctx_set_acquired,
@@ -87,7 +93,7 @@ struct_layout("ww_mutex", WW_MUTEX_SIZE, [
 ]);
 
 export function ww_mutex_init(cpu: Cpu, lock: WwMutexPtr, ww_class: WwClassPtr): void {
-  mutex_init(cpu, lock);
+  mutex_init(cpu, lock, cpu.lockdep ? __ww_class_mutex_name(cpu, ww_class) : "");
   cpu.mem.writeOnce(lock + CTX, 0);
   cpu.mem.write(lock + WW_CLASS, ww_class);
 }
@@ -146,6 +152,7 @@ export function ww_mutex_trylock(cpu: Cpu, lock: WwMutexPtr, ctx: WwCtx): boolea
   if (ww_ctx_acquired(cpu, ctx) === 0) __ww_ctx_set_wounded(cpu, ctx, 0);
   if (!__mutex_trylock(cpu, lock)) return false;
   set_context_fastpath(cpu, lock, ctx);
+  if (cpu.lockdep) lock_acquire(cpu, lock, 0, true, 0, __ww_ctx_dep_map(ctx));
   return true;
 }
 
@@ -167,11 +174,16 @@ function lock_with_context(cpu: Cpu, lock: WwMutexPtr, ctx: WwAcquireCtxPtr, sta
   if (ww_mutex_ctx(cpu, lock) === ctx) return -EALREADY;
   // Nothing held: an old wound is healed.
   if (ww_ctx_acquired(cpu, ctx) === 0) __ww_ctx_set_wounded(cpu, ctx, 0);
+  if (cpu.lockdep) lock_acquire(cpu, lock, 0, false, 0, __ww_ctx_dep_map(ctx));
   if (__mutex_trylock(cpu, lock)) set_context_fastpath(cpu, lock, ctx);
   else {
     const error = lock_slow(cpu, lock, ctx, state);
-    if (error !== 0) return error;
+    if (error !== 0) {
+      if (cpu.lockdep) lock_release(cpu, lock);
+      return error;
+    }
   }
+  if (cpu.lockdep) lock_acquired(cpu, lock);
   if (!__ww_ctx_inject(cpu, ctx)) return 0;
   __ww_ctx_set_contending_lock(cpu, ctx, lock);
   ww_mutex_unlock(cpu, lock);
@@ -180,6 +192,7 @@ function lock_with_context(cpu: Cpu, lock: WwMutexPtr, ctx: WwAcquireCtxPtr, sta
 
 function lock_slow(cpu: Cpu, lock: WwMutexPtr, ctx: WwAcquireCtxPtr, state: number): number {
   const waiter = __mutex_waiter_push(cpu, ctx);
+  const blocker = hung_task_set_blocker(cpu, BLOCKER_MUTEX, lock);
   spin_lock(cpu, lock + MUTEX_WAIT_LOCK);
   let error = 0;
   if (__mutex_trylock(cpu, lock)) check_waiters(cpu, lock, ctx);
@@ -187,8 +200,9 @@ function lock_slow(cpu: Cpu, lock: WwMutexPtr, ctx: WwAcquireCtxPtr, state: numb
     error = ww_add_waiter(cpu, lock, waiter, ctx);
     if (error === 0) error = ww_wait(cpu, lock, waiter, ctx, state);
   }
-  if (error === 0) lock_acquired(cpu, lock, ctx);
+  if (error === 0) ww_lock_acquired(cpu, lock, ctx);
   spin_unlock(cpu, lock + MUTEX_WAIT_LOCK);
+  hung_task_clear_blocker(cpu, blocker);
   stack_pop(cpu, waiter);
   return error;
 }
@@ -201,6 +215,7 @@ function ww_wait(cpu: Cpu, lock: WwMutexPtr, waiter: number, ctx: WwAcquireCtxPt
   let error = 0;
   while (!__mutex_trylock_or_handoff(cpu, lock, first)) {
     error = signal_pending_state(cpu, state) ? -EINTR : check_kill(cpu, lock, waiter, ctx);
+    if (error === 0 && cpu.lockdep && owned_otherwise(cpu, lock)) error = -EALREADY;
     if (error !== 0) break;
     first = __mutex_sleep(cpu, lock, waiter, state);
   }
@@ -213,9 +228,14 @@ function ww_wait(cpu: Cpu, lock: WwMutexPtr, waiter: number, ctx: WwAcquireCtxPt
   return error;
 }
 
+/** This task has it, not by the context it waits with: it would wait for itself. Lockdep has said so. */
+function owned_otherwise(cpu: Cpu, lock: WwMutexPtr): boolean {
+  return mutex_owner(cpu, lock) === current_task(cpu) && held_owns(cpu, lock);
+}
+
 /** Took the lock without the wait lock: waiters may have come between and missed our context. */
 function set_context_fastpath(cpu: Cpu, lock: WwMutexPtr, ctx: WwAcquireCtxPtr): void {
-  lock_acquired(cpu, lock, ctx);
+  ww_lock_acquired(cpu, lock, ctx);
   // Pairs with the fence in ww_add_waiter: we store CTX, then read WAITERS; the waiter sets WAITERS, then
   // reads CTX. One of the two sees the other; else an older waiter would sleep behind a younger holder.
   cpu.mem.fence();
@@ -225,7 +245,7 @@ function set_context_fastpath(cpu: Cpu, lock: WwMutexPtr, ctx: WwAcquireCtxPtr):
   spin_unlock(cpu, lock + MUTEX_WAIT_LOCK);
 }
 
-function lock_acquired(cpu: Cpu, lock: WwMutexPtr, ctx: WwAcquireCtxPtr): void {
+function ww_lock_acquired(cpu: Cpu, lock: WwMutexPtr, ctx: WwAcquireCtxPtr): void {
   WARN(cpu, ww_mutex_ctx(cpu, lock) !== 0, "DEBUG_LOCKS_WARN_ON(ww->ctx)");
   WARN(cpu, ww_ctx_done_acquire(cpu, ctx), "DEBUG_LOCKS_WARN_ON(ww_ctx->done_acquire)");
   const acquired = ww_ctx_acquired(cpu, ctx);

@@ -4,8 +4,10 @@
  *   0        null page, never touched          ...         kernel log, site table
  *   8192     static data (debug/image.ts)      ...         page structs, pages (heap, buffers)
  *   131072   per-CPU areas, one a thread       ...         VRAM aperture, NVMe media
+ *                                              ...         lockdep's tables, if it is on
  */
 import { PERCPU_AREA, STATIC_LIMIT } from "../debug/image.ts";
+import { lockdep_bytes } from "../lock/lockdep-layout.ts";
 
 export const PAGE_SHIFT = 12;
 export const PAGE_SIZE = 4096;
@@ -78,6 +80,9 @@ export interface MemoryMap {
   readonly vram_end: number;
   readonly media: number;
   readonly media_end: number;
+  /** Tables of the lock validator (lock/lockdep-layout.ts); nothing without config.lockdep. */
+  readonly lockdep: number;
+  readonly lockdep_end: number;
   /** Bytes in all. */
   readonly size: number;
 }
@@ -108,6 +113,8 @@ export function memory_map(config: KernelConfig): MemoryMap {
   const pages_end = pages + pageAlign(config.ram);
   const vram_end = pages_end + pageAlign(config.vram);
   const media_end = vram_end + pageAlign(config.media);
+  // Locks lie below `pages_end`. The device's context sleeps and may hold locks, too.
+  const tables = config.lockdep ? pageAlign(lockdep_bytes(nr_threads(config) + 1, pages_end)) : 0;
   return {
     percpu,
     dmesg,
@@ -119,6 +126,8 @@ export function memory_map(config: KernelConfig): MemoryMap {
     vram_end,
     media: vram_end,
     media_end,
-    size: media_end,
+    lockdep: media_end,
+    lockdep_end: media_end + tables,
+    size: media_end + tables,
   };
 }

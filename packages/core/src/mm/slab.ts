@@ -13,7 +13,9 @@ import { KASAN_PAGE_REDZONE, KASAN_SLAB_FREE, KASAN_SLAB_REDZONE } from "atomics
 import { FAULT_SLAB, should_fail } from "../debug/fault-inject.ts";
 import { kernel_initcall } from "../debug/image.ts";
 import { kasan_poison, kasan_unpoison } from "../debug/kasan.ts";
+import { debug_check_no_obj_freed } from "../debug/objects.ts";
 import { caller_site } from "../debug/site.ts";
+import { debug_check_no_locks_freed } from "../lock/lockdep.ts";
 import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { mm_epoch } from "./epoch.ts";
@@ -31,6 +33,7 @@ import {
   PG_head,
   PG_large_kmalloc,
   virt_to_head_page,
+  virt_to_page,
 } from "./page.ts";
 import { kmem_cache_setup, slab_put, slab_take } from "./slab-cache.ts";
 import {
@@ -156,6 +159,11 @@ export function kfree(cpu: Cpu, p: number): void {
     return;
   }
   const object_size = cpu.mem.read(cache + CACHE_OBJECT_SIZE);
+  if (cpu.lockdep && !nothing_lives(cpu, p, object_size)) {
+    // Leaked: told, and better than used after free.
+    cpu.mem.storeRelease(record + OBJECT_STATE, OBJECT_LIVE);
+    return;
+  }
   kasan_unpoison(cpu, p, object_size);
   cpu.mem.memset(p, POISON_FREE, object_size);
   kasan_poison(cpu, p, object_size, KASAN_SLAB_FREE);
@@ -164,6 +172,12 @@ export function kfree(cpu: Cpu, p: number): void {
   spin_lock_irqsave(cpu, cache + CACHE_LOCK);
   slab_put(cpu, cache, record);
   spin_unlock_irqrestore(cpu, cache + CACHE_LOCK);
+}
+
+/** Tells of locks held in it, queued works, armed timers. False: RCU has something in it and will come back. */
+function nothing_lives(cpu: Cpu, p: number, bytes: number): boolean {
+  debug_check_no_locks_freed(cpu, p, bytes);
+  return debug_check_no_obj_freed(cpu, p, bytes);
 }
 
 /** More than the largest cache holds: pages of its own. */
@@ -188,8 +202,14 @@ function large_kmalloc_head(cpu: Cpu, p: number): PagePtr {
 
 function kfree_large(cpu: Cpu, p: number, site: number): void {
   const head = large_kmalloc_head(cpu, p);
-  if (head !== 0) put_page_run(cpu, head, site);
-  else report_bad_free(cpu, virt_to_head_page(cpu, p) === 0 ? "double-free" : "invalid-free", p, site);
+  if (head !== 0) {
+    const bytes = page_nr_pages(cpu, head) * PAGE_SIZE;
+    if (!cpu.lockdep || nothing_lives(cpu, p, bytes)) put_page_run(cpu, head, site);
+    return;
+  }
+  // Free pages were an object once; whatever lies outside of them never was.
+  const was_object = virt_to_page(cpu, p) !== 0 && virt_to_head_page(cpu, p) === 0;
+  report_bad_free(cpu, was_object ? "double-free" : "invalid-free", p, site);
 }
 
 /** The record of the object that starts at `p`; 0 when there is none. */

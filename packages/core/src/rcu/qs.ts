@@ -3,12 +3,13 @@
  *
  * A read section costs a nesting count. Each CPU publishes in its QS word either 0, "offline: I hold no
  * RCU pointer until I come back", or the grace-period number it has seen while outside any read section.
- * The grace-period thread (rcu/rcu.ts) bumps GP_SEQ and waits until every word is 0 or that number.
+ * The grace-period thread (rcu/gp.ts) bumps GP_SEQ and waits until every word is 0 or that number.
  *
  * Invariant: a CPU that is online and has QS != GP_SEQ may be inside a section that began before.
  */
 import { kernel_static, percpu_static } from "../debug/image.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
+import { lock_release, rcu_lock_acquire } from "../lock/lockdep.ts";
 import { type Cpu, per_cpu_ptr, this_cpu_ptr } from "../sched/cpu.ts";
 import { task_of_cpu, wake_up_process } from "../sched/task.ts";
 
@@ -25,16 +26,33 @@ function current_gp(cpu: Cpu): number {
   return cpu.mem.loadAcquire(GP_SEQ) | 1;
 }
 
+/** Key for lockdep. */
+const RCU_LOCK_MAP = kernel_static("rcu_read_lock", 4);
+
 export function rcu_read_lock(cpu: Cpu): void {
   cpu.rcu_nesting++;
+  if (cpu.lockdep) rcu_lock_acquire(cpu, RCU_LOCK_MAP);
 }
 
 export function rcu_read_unlock(cpu: Cpu): void {
+  if (cpu.rcu_nesting <= 0) return bad_unlock_balance(cpu);
   cpu.rcu_nesting--;
+  if (cpu.lockdep) lock_release(cpu, RCU_LOCK_MAP);
+}
+
+/** An unlock without its lock; the count stays, or the next section would be none. */
+function bad_unlock_balance(cpu: Cpu): void {
+  if (cpu.lockdep) lock_release(cpu, RCU_LOCK_MAP);
+  else WARN_ONCE(cpu, true, "bad unlock balance detected! (rcu_read_lock): no more locks to release!");
 }
 
 export function rcu_read_lock_held(cpu: Cpu): boolean {
   return cpu.rcu_nesting !== 0;
+}
+
+/** Does RCU wait for this CPU's sections? False while it is offline. */
+export function rcu_is_watching(cpu: Cpu): boolean {
+  return cpu.mem.read(this_cpu_ptr(cpu, QS)) !== 0;
 }
 
 /** Tells the grace-period thread, if it waits, that a QS word changed. */

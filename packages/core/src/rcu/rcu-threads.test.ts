@@ -1,44 +1,8 @@
-/** RCU on real threads; the stress and its negative control follow rcutorture. */
+/** RCU on real threads. The stress, its negative control and the litmus tests are in the public suites. */
 import { expect, test } from "vitest";
 import { run_machine } from "../testing/threads.ts";
-import type { Torture } from "../testing/rcu-bodies.ts";
 
 const module = new URL("../testing/rcu-bodies.ts", import.meta.url);
-
-/** Sums over all CPUs: sections that saw age 0 or 1, sections that saw more, memory errors. */
-async function torture(
-  busted: boolean,
-  ms: number,
-): Promise<{ fine: number; tooShort: number; errors: number }> {
-  const { values } = await run_machine({
-    module,
-    cpus: ["torture_writer", "torture_reader", "torture_reader", "fake_writer"],
-    args: [busted, ms],
-    boot: "set_up_torture",
-    finish: "settle",
-    kworkers: 0,
-  });
-  const sum = { fine: 0, tooShort: 0, errors: 0 };
-  for (const value of values as Torture[]) {
-    value.pipe.forEach((sections, age) => {
-      if (age < 2) sum.fine += sections;
-      else sum.tooShort += sections;
-    });
-    sum.errors += value.memoryErrors;
-  }
-  return sum;
-}
-
-test("a reader never holds an element longer than one grace period after it was unpublished", async () => {
-  const sum = await torture(false, 1500);
-  expect(sum).toMatchObject({ tooShort: 0, errors: 0 });
-  expect(sum.fine).toBeGreaterThan(100);
-});
-
-test("control: the same stress catches a grace period that does not wait", async () => {
-  const sum = await torture(true, 1500);
-  expect(sum.tooShort).toBeGreaterThan(0);
-});
 
 test("callbacks of one CPU run in order, and rcu_barrier waits for all of them", async () => {
   const cpus = ["callbacks_in_order", "callbacks_in_order", "callbacks_in_order"];
@@ -57,12 +21,27 @@ test("a sleeping CPU holds up no grace period", async () => {
   expect(values[1]).toBeGreaterThan(0);
 });
 
-test("RCU+sync+read: no section reads before the update and after its grace period", async () => {
-  const { values } = await run_machine({
+test("a grace period that is asked for by a cookie comes, and with no callback", async () => {
+  const cpus = ["polling_writer", "busy_reader"];
+  const { values, log } = await run_machine({ module, cpus, kworkers: 0 });
+  expect(values).toEqual([20, 0]);
+  expect(log).toEqual([]);
+});
+
+test("of two CPUs that queue one head at once, one is told", async () => {
+  const cpus = ["double_caller", "double_caller"];
+  const { values, finished, log } = await run_machine({
     module,
-    cpus: ["litmus_writer", "litmus_reader", "litmus_reader"],
-    args: [400],
+    cpus,
+    args: [200],
     kworkers: 0,
+    finish: "runs_of_double",
   });
-  expect(values).toEqual([0, 0, 0]);
+  expect(values).toEqual([0, 0]);
+  const told = log.filter((record) => record.text.includes("ODEBUG: activate active")).length;
+  expect(
+    told + Number(finished),
+    "each call was told or its callback ran, or a first call was given up",
+  ).toBeGreaterThanOrEqual(200);
+  expect(log.every((record) => record.text.includes("ODEBUG"))).toBe(true);
 });

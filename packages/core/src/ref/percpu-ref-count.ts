@@ -6,9 +6,10 @@
  */
 import type { Ptr } from "atomics-sync";
 import { ENOMEM } from "../debug/errno.ts";
-import { kernel_static, symbol_call, type SymbolId } from "../debug/image.ts";
+import { kernel_static, symbol_call, symbol_name, type SymbolId } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
 import { WARN_ON_ONCE } from "../debug/warn.ts";
+import { lock_map_acquire, lock_map_release, lockdep_named_map } from "../lock/lockdep.ts";
 import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import { alloc_percpu, free_percpu, PERCPU_LINE } from "../mm/percpu.ts";
 import { kfree, kzalloc } from "../mm/slab.ts";
@@ -75,12 +76,12 @@ export function percpu_ref_init(
   flags: number,
   gfp: number,
 ): number {
+  cpu.mem.write(ref + PERCPU_COUNT_PTR, 0);
   const shards = alloc_percpu(cpu, 4, gfp);
   if (shards === 0) return -ENOMEM;
   const data = kzalloc(cpu, DATA_SIZE, gfp);
   if (data === 0) {
     free_percpu(cpu, shards);
-    cpu.mem.write(ref + PERCPU_COUNT_PTR, 0);
     return -ENOMEM;
   }
   const atomic = (flags & PERCPU_REF_INIT_ATOMIC) !== 0;
@@ -194,9 +195,35 @@ export function percpu_ref_put_many(cpu: Cpu, ref: PercpuRefPtr, nr: number): vo
   if ((word & __PERCPU_REF_ATOMIC_DEAD) === 0) shard_add(cpu, word, -nr);
   else {
     const data = data_of(cpu, ref);
-    if (cpu.mem.fetchSub(data + COUNT, nr) === nr) symbol_call(cpu, cpu.mem.read(data + RELEASE), ref);
+    if (cpu.mem.fetchSub(data + COUNT, nr) === nr) call_release(cpu, ref, cpu.mem.read(data + RELEASE));
   }
   rcu_read_unlock(cpu);
+}
+
+function call_release(cpu: Cpu, ref: PercpuRefPtr, release: SymbolId): void {
+  if (!cpu.lockdep) {
+    symbol_call(cpu, release, ref);
+    return;
+  }
+  const map = release_map(cpu, release);
+  // The last put may come from a grace period's callback, in softirq context, or from a task: as if interrupts
+  // were off, or the two would count as a use of the map that a softirq could meet.
+  cpu.lock_state.irqs_off++;
+  lock_map_acquire(cpu, map);
+  cpu.lock_state.irqs_off--;
+  symbol_call(cpu, release, ref);
+  lock_map_release(cpu, map);
+}
+
+/** The lockdep map of all refs with this release function. */
+function release_map(cpu: Cpu, release: SymbolId): number {
+  return lockdep_named_map(cpu, `(percpu_ref)${symbol_name(release)}`);
+}
+
+/** The map of the ref (percpu-ref-lockdep.ts). */
+export function percpu_ref_lockdep_map(cpu: Cpu, ref: PercpuRefPtr): number {
+  const data = data_of(cpu, ref);
+  return release_map(cpu, data === 0 ? 0 : cpu.mem.read(data + RELEASE));
 }
 
 export function percpu_ref_put(cpu: Cpu, ref: PercpuRefPtr): void {

@@ -16,6 +16,7 @@ import { BUG_ON, WARN_ON_ONCE, WARN_ONCE } from "../debug/warn.ts";
 import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import { PERCPU_LINE } from "../mm/percpu.ts";
 import { call_rcu_hurry, type RcuHeadPtr } from "../rcu/rcu.ts";
+import { BLOCKER_PERCPU_REF, hung_task_clear_blocker, hung_task_set_blocker } from "../sched/blocker.ts";
 import { type Cpu, nr_cpu_ids } from "../sched/cpu.ts";
 import { schedule } from "../sched/schedule.ts";
 import { TASK_UNINTERRUPTIBLE } from "../sched/task.ts";
@@ -54,6 +55,7 @@ import {
 
 /** Everybody who waits for a switch. */
 const SWITCH_WAITQ = kernel_static("percpu_ref_switch_waitq", WAIT_QUEUE_HEAD_SIZE) as WaitQueuePtr;
+const SWITCHER = "percpu_ref_switch_to_atomic_rcu";
 /** Underflows reported so far; the first three get a pr_err. */
 const UNDERFLOWS = kernel_static("percpu_ref_underflows", 4);
 
@@ -97,7 +99,8 @@ function report_underflow(cpu: Cpu, data: number, count: number): void {
   const release = symbol_name(cpu.mem.read(data + RELEASE));
   WARN_ONCE(cpu, true, `percpu ref (${release}) <= 0 (${count}) after switching to atomic`);
   if (cpu.mem.fetchAdd(UNDERFLOWS, 1) < 3) {
-    printk(cpu, LOG_WARN, "percpu_ref_switch_to_atomic_rcu(): percpu_ref underflow");
+    // pr_err with this file's pr_fmt: the name comes twice in Linux too.
+    printk(cpu, LOG_WARN, `${SWITCHER}: ${SWITCHER}(): percpu_ref underflow`);
   }
 }
 
@@ -134,7 +137,9 @@ function wait_for_switch(cpu: Cpu, data: number): void {
     spin_unlock_irqrestore(cpu, SWITCH_LOCK);
     const wait = wait_entry_push(cpu);
     prepare_to_wait(cpu, SWITCH_WAITQ, wait, TASK_UNINTERRUPTIBLE);
+    const saved = hung_task_set_blocker(cpu, BLOCKER_PERCPU_REF, cpu.mem.read(data + REF));
     if (cpu.mem.loadAcquire(data + CONFIRM_SWITCH) !== 0) schedule(cpu);
+    hung_task_clear_blocker(cpu, saved);
     finish_wait(cpu, SWITCH_WAITQ, wait);
     spin_lock_irqsave(cpu, SWITCH_LOCK);
   }

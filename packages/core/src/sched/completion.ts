@@ -6,8 +6,9 @@
  */
 import type { Ptr } from "atomics-sync";
 import { struct_layout } from "../debug/layout.ts";
-import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
+import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import { INIT_LIST_HEAD, list_add_tail, list_del_init, list_empty, list_next } from "../mm/list.ts";
+import { BLOCKER_COMPLETION, hung_task_clear_blocker, hung_task_set_blocker } from "./blocker.ts";
 import { type Cpu, stack_pop, stack_push } from "./cpu.ts";
 import { ERESTARTSYS } from "../debug/errno.ts";
 import { MAX_SCHEDULE_TIMEOUT, might_sleep, schedule_timeout } from "./schedule.ts";
@@ -35,8 +36,8 @@ const ENTRY = 0;
 const TASK = 8;
 const WAITER_SIZE = 16;
 
-/** complete_all: every wait succeeds from now on. */
-const DONE_ALL = 0x7fffffff;
+/** UINT_MAX, by complete_all: every wait succeeds from now on. */
+const DONE_ALL = -1;
 
 struct_layout("completion", COMPLETION_SIZE, [
   ["wait.lock", LOCK, 4],
@@ -45,7 +46,7 @@ struct_layout("completion", COMPLETION_SIZE, [
 ]);
 
 export function init_completion(cpu: Cpu, x: number): void {
-  cpu.mem.write(x + LOCK, 0);
+  spin_lock_init(cpu, x + LOCK, "&x->wait.lock");
   cpu.mem.write(x + DONE, 0);
   INIT_LIST_HEAD(cpu, x + WAITERS);
 }
@@ -92,6 +93,7 @@ function wait_common(cpu: Cpu, x: number, timeout: number, state: number): numbe
   const waiter = stack_push(cpu, WAITER_SIZE);
   cpu.mem.write(waiter + TASK, current_task(cpu));
   INIT_LIST_HEAD(cpu, waiter + ENTRY);
+  const blocker = hung_task_set_blocker(cpu, BLOCKER_COMPLETION, x);
   let left = timeout;
   let result = 0;
   spin_lock_irqsave(cpu, x + LOCK);
@@ -114,6 +116,7 @@ function wait_common(cpu: Cpu, x: number, timeout: number, state: number): numbe
   set_current_state(cpu, TASK_RUNNING);
   if (!list_empty(cpu, waiter + ENTRY)) list_del_init(cpu, waiter + ENTRY);
   spin_unlock_irqrestore(cpu, x + LOCK);
+  hung_task_clear_blocker(cpu, blocker);
   stack_pop(cpu, waiter);
   return result;
 }
@@ -133,8 +136,39 @@ export function wait_for_completion_interruptible(cpu: Cpu, x: number): number {
   return result < 0 ? result : 0;
 }
 
+/** As wait_for_completion_timeout, or -ERESTARTSYS. */
+export function wait_for_completion_interruptible_timeout(cpu: Cpu, x: number, timeout: number): number {
+  return wait_common(cpu, x, timeout, TASK_INTERRUPTIBLE);
+}
+
+/** There are no fatal signals here, so nothing but complete() ends it: 0. */
+export function wait_for_completion_killable(cpu: Cpu, x: number): number {
+  wait_common(cpu, x, MAX_SCHEDULE_TIMEOUT, TASK_UNINTERRUPTIBLE);
+  return 0;
+}
+
+export function wait_for_completion_killable_timeout(cpu: Cpu, x: number, timeout: number): number {
+  return wait_common(cpu, x, timeout, TASK_UNINTERRUPTIBLE);
+}
+
+/** Waits in any state a task may sleep in: 0, or -ERESTARTSYS if `state` is interruptible. */
+export function wait_for_completion_state(cpu: Cpu, x: number, state: number): number {
+  const result = wait_common(cpu, x, MAX_SCHEDULE_TIMEOUT, state);
+  return result < 0 ? result : 0;
+}
+
+/** The wait counts as waiting for I/O (io_schedule), which nobody counts here. */
+export function wait_for_completion_io(cpu: Cpu, x: number): void {
+  wait_common(cpu, x, MAX_SCHEDULE_TIMEOUT, TASK_UNINTERRUPTIBLE);
+}
+
+export function wait_for_completion_io_timeout(cpu: Cpu, x: number, timeout: number): number {
+  return wait_common(cpu, x, timeout, TASK_UNINTERRUPTIBLE);
+}
+
 /** Takes one "done" without sleeping; false when there is none. */
 export function try_wait_for_completion(cpu: Cpu, x: number): boolean {
+  if (cpu.mem.loadAcquire(x + DONE) === 0) return false;
   spin_lock_irqsave(cpu, x + LOCK);
   const taken = consume(cpu, x);
   spin_unlock_irqrestore(cpu, x + LOCK);

@@ -6,6 +6,7 @@
  */
 import type { Memory } from "atomics-sync";
 import { PERCPU_AREA, PERCPU_STACK } from "../debug/image.ts";
+import { LockdepThread } from "../lock/lockdep-thread.ts";
 import { type KernelConfig, memory_map, type MemoryMap, nr_threads } from "../mm/memory-map.ts";
 
 /** What the kernel needs from the world around it. */
@@ -32,6 +33,8 @@ export class Cpu {
   readonly ownerShards: boolean;
   /** The lock validator watches. */
   readonly lockdep: boolean;
+  /** What the validator keeps for this thread alone. */
+  readonly lock_state: LockdepThread;
   /** Nesting of RCU read sections. */
   rcu_nesting: number = 0;
   /** Spinlocks held, plus SOFTIRQ_OFFSET in softirq context. */
@@ -61,6 +64,7 @@ export class Cpu {
     this.platform = platform;
     this.percpu = this.map.percpu + id * PERCPU_AREA;
     this.lockdep = config.lockdep;
+    this.lock_state = new LockdepThread(this.map.lockdep, id, nr_threads(config) + 1, this.map.pages_end);
     this.ownerShards = config.percpu === "owner";
     this.sp = this.percpu + PERCPU_STACK;
     this.random_state = (Math.imul(config.seed, 0x9e3779b1) ^ Math.imul(id + 1, 0x85ebca6b)) | 1;

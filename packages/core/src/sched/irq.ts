@@ -10,8 +10,10 @@ import { type Cpu, per_cpu_ptr, this_cpu_ptr } from "./cpu.ts";
 import { irq_pending_word, kick_task, task_of_cpu } from "./task.ts";
 import { rcu_irq_enter, rcu_irq_exit } from "../rcu/qs.ts";
 
-/** Vectors per CPU. */
-export const IRQ_VECTORS = 8;
+/** Vectors per CPU: those of devices, then one with which a CPU interrupts itself. */
+export const IRQ_VECTORS = 9;
+/** For irq-work.ts. */
+export const IRQ_WORK_VECTOR = 8;
 
 /** Per vector { handler, data }. Guarded by: written while the device is quiet. */
 const IRQ_TABLE = percpu_static("irq_table", IRQ_VECTORS * 8);
@@ -22,7 +24,7 @@ function irq_slot(cpu: Cpu, id: number, vector: number): number {
   return per_cpu_ptr(cpu, IRQ_TABLE, id) + vector * 8;
 }
 
-/** Installs `handler(cpu, data)` for `vector` (0 ... 7) of CPU `id`. */
+/** Installs `handler(cpu, data)` for `vector` (devices: 0 ... 7) of CPU `id`. */
 export function request_irq(cpu: Cpu, id: number, vector: number, handler: SymbolId, data: number): void {
   cpu.mem.write(irq_slot(cpu, id, vector) + DATA, data);
   cpu.mem.storeRelease(irq_slot(cpu, id, vector) + HANDLER, handler);

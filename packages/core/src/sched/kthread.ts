@@ -7,8 +7,8 @@ import { device_cpu_id } from "../mm/memory-map.ts";
 import type { Cpu } from "./cpu.ts";
 import { kick_task, task_of_cpu, wake_up_process } from "./task.ts";
 
-/** Written by any thread: number of kworkers asked for so far. Read by the host. */
-const WANTED = kernel_static("kthread_wanted", 4);
+export { kthread_request, kthread_served, kthread_wanted_word } from "./kthread-request.ts";
+
 /** Written by the host: all kernel threads return from their loops. */
 const SHOULD_STOP = kernel_static("kthread_should_stop", 4);
 /** Per machine: every task stops its workload. Written by the host or by a dying thread. */
@@ -16,17 +16,6 @@ const MACHINE_STOP = kernel_static("machine_stop", 4);
 
 /** Kworkers between kthread_start and kthread_exit; rcu_gp outlives them, their works may wait for it. */
 const ALIVE = kernel_static("kthread_alive", 4);
-
-/** Asks the host for one more kworker; returns at once. */
-export function kthread_request(cpu: Cpu): void {
-  cpu.mem.fetchAdd(WANTED, 1);
-  cpu.mem.notify(WANTED, 1);
-}
-
-/** The word the host watches: kworkers asked for since boot. */
-export function kthread_wanted_word(): number {
-  return WANTED;
-}
 
 export function kthread_should_stop(cpu: Cpu): boolean {
   return cpu.mem.loadAcquire(SHOULD_STOP) !== 0;

@@ -8,8 +8,16 @@
  * or inside a read section warns.
  */
 import { show_state_poll } from "../debug/show-state.ts";
+import { LOG_WARN, printk } from "../debug/dmesg.ts";
 import { symbol_call } from "../debug/image.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
+import {
+  lockdep_rcu_suspicious,
+  lockdep_sleep,
+  lockdep_switch_back,
+  lockdep_switch_task,
+  lockdep_sys_exit,
+} from "../lock/lockdep.ts";
 import { rcu_note_qs, rcu_offline, rcu_online } from "../rcu/qs.ts";
 import { SOFTIRQ_OFFSET, type Cpu } from "./cpu.ts";
 import { idle_spin_adapt } from "./idle-spin.ts";
@@ -18,7 +26,11 @@ import {
   current_state,
   futex_sleep,
   set_current_state,
+  set_sleeps_since,
+  set_task_where,
   signal_pending_state,
+  TASK_IN_KERNEL,
+  TASK_OUTSIDE,
   TASK_RUNNING,
   wake_sequence,
 } from "./task.ts";
@@ -31,7 +43,14 @@ export const MAX_SCHEDULE_TIMEOUT = 0x7fffffff;
 /** might_sleep(): warns where sleeping is forbidden. */
 export function might_sleep(cpu: Cpu): void {
   WARN_ONCE(cpu, cpu.preempt_count !== 0 || cpu.in_irq, "BUG: sleeping function called from invalid context");
-  WARN_ONCE(cpu, cpu.rcu_nesting !== 0, "Illegal context switch in RCU read-side critical section!");
+  if (cpu.rcu_nesting !== 0) illegal_in_reader(cpu);
+}
+
+/** Who sleeps in a read section holds up every grace period, maybe the one it waits for. */
+function illegal_in_reader(cpu: Cpu): void {
+  const text = "Illegal context switch in RCU read-side critical section!";
+  if (cpu.lockdep) lockdep_rcu_suspicious(cpu, text);
+  else WARN_ONCE(cpu, true, text);
 }
 
 export function in_atomic(cpu: Cpu): boolean {
@@ -59,6 +78,7 @@ export function schedule(cpu: Cpu): void {
  */
 export function schedule_timeout(cpu: Cpu, timeout: number): number {
   WARN_ONCE(cpu, in_atomic(cpu), "BUG: scheduling while atomic");
+  if (timeout < 0) return wrong_timeout(cpu, timeout);
   // sched_submit_work: requests this task holds back may be what it is about to wait for. The plug's first
   // word is its flush function (block/plug.ts).
   if (cpu.plug !== 0) symbol_call(cpu, cpu.mem.read(cpu.plug), cpu.plug);
@@ -74,6 +94,12 @@ export function schedule_timeout(cpu: Cpu, timeout: number): number {
   if (timeout === MAX_SCHEDULE_TIMEOUT) return MAX_SCHEDULE_TIMEOUT;
   const left = Math.ceil(deadline - cpu.now());
   return left > 0 ? left : 0;
+}
+
+function wrong_timeout(cpu: Cpu, timeout: number): number {
+  printk(cpu, LOG_WARN, `schedule_timeout: wrong timeout value ${timeout}`);
+  set_current_state(cpu, TASK_RUNNING);
+  return 0;
 }
 
 function runnable(cpu: Cpu): boolean {
@@ -93,6 +119,8 @@ function sleep_once(cpu: Cpu, deadline: number): void {
     const until = Math.min(deadline, timers_next_ms(cpu));
     const before = cpu.now();
     if (until > before) {
+      set_sleeps_since(cpu, before);
+      if (cpu.lockdep) lockdep_sleep(cpu);
       futex_sleep(cpu, sequence, until - before);
       idle_spin_adapt(cpu, cpu.now() - before);
     }
@@ -113,21 +141,23 @@ function spin_for_wake(cpu: Cpu, sequence: number): boolean {
 /** A solo kernel has no other threads: the platform runs their work here, on this stack. */
 function solo_idle(cpu: Cpu, deadline: number): void {
   rcu_online(cpu);
-  if (
-    cpu.platform.idle?.(cpu) !== true &&
-    deadline === Number.POSITIVE_INFINITY &&
-    timers_next_ms(cpu) === Number.POSITIVE_INFINITY
-  ) {
+  const base = lockdep_switch_task(cpu);
+  const worked = cpu.platform.idle?.(cpu) === true;
+  lockdep_switch_back(cpu, base);
+  if (!worked && deadline === Number.POSITIVE_INFINITY && timers_next_ms(cpu) === Number.POSITIVE_INFINITY) {
     throw new Error("solo kernel: the task would sleep forever");
   }
 }
 
 /** Enters kernel code on this thread: RCU watches it from here on. */
 export function cpu_enter(cpu: Cpu): void {
+  set_task_where(cpu, TASK_IN_KERNEL);
   rcu_online(cpu);
 }
 
 /** Leaves kernel code: the thread returns to its event loop and owes no quiescent states. */
 export function cpu_exit(cpu: Cpu): void {
+  if (cpu.lockdep) lockdep_sys_exit(cpu);
+  set_task_where(cpu, TASK_OUTSIDE);
   rcu_offline(cpu);
 }

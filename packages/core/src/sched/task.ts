@@ -7,9 +7,10 @@
  * changes the reason first and bumps WAKE after. SLEEPING spares the notify when nobody sleeps.
  */
 import type { Ptr } from "atomics-sync";
-import { percpu_static } from "../debug/image.ts";
+import { PERCPU_AREA, percpu_static } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
 import { type Cpu, per_cpu_ptr, this_cpu_ptr } from "./cpu.ts";
+import { virtual_clock_outside, virtual_clock_sleep } from "./virtual-clock.ts";
 
 export type TaskPtr = Ptr<"task_struct">;
 
@@ -35,7 +36,14 @@ const TI_FLAGS = 384;
 const TASK_WORKS = 388;
 // Written by devices: one bit per interrupt vector of this CPU.
 const IRQ_PENDING = 512;
-export const TASK_STRUCT_SIZE = 640;
+// Written by the task alone, read when the machine hangs: what it waits for (blocker.ts), and since when it sleeps.
+export const TASK_BLOCKER_TYPE = 640;
+export const TASK_BLOCKER = 644;
+/** Milliseconds, wrapping. */
+const SLEEPS_SINCE = 648;
+/** Where its thread is: one of TASK_ABSENT ... */
+const WHERE = 652;
+export const TASK_STRUCT_SIZE = 768;
 
 struct_layout("task_struct", TASK_STRUCT_SIZE, [
   ["state", STATE, 4],
@@ -45,7 +53,16 @@ struct_layout("task_struct", TASK_STRUCT_SIZE, [
   ["thread_info.flags", TI_FLAGS, 4],
   ["task_works", TASK_WORKS, 4],
   ["irq_pending", IRQ_PENDING, 4],
+  ["blocker_type", TASK_BLOCKER_TYPE, 4],
+  ["blocker", TASK_BLOCKER, 4],
+  ["sleeps_since", SLEEPS_SINCE, 4],
+  ["where", WHERE, 4],
 ]);
+
+/** Values of WHERE: no thread yet; in kernel code; in its event loop. */
+export const TASK_ABSENT = 0;
+export const TASK_IN_KERNEL = 1;
+export const TASK_OUTSIDE = 2;
 
 /** Values of SLEEPING. */
 const IN_FUTEX = 1;
@@ -112,6 +129,16 @@ export function idle_announce(cpu: Cpu): void {
   cpu.mem.storeRelease(current_task(cpu) + SLEEPING, IN_EVENT_LOOP);
 }
 
+/**
+ * After idle_announce and the test of the reasons: nothing is to do here before `until` (absolute ms) or a kick. False
+ * when one came since `sequence` was read, which nobody tells the event loop of.
+ */
+export function idle_until(cpu: Cpu, sequence: number, until: number): boolean {
+  if (cpu.config.clock !== "virtual") return true;
+  const task = current_task(cpu);
+  return virtual_clock_outside(cpu, task + WAKE, task + IDLE, sequence, until);
+}
+
 /** Value of WAKE to give to futex_sleep; read it before testing the reasons to run. */
 export function wake_sequence(cpu: Cpu): number {
   return cpu.mem.loadAcquire(current_task(cpu) + WAKE);
@@ -121,7 +148,8 @@ export function wake_sequence(cpu: Cpu): number {
 export function futex_sleep(cpu: Cpu, sequence: number, timeout: number): void {
   const task = current_task(cpu);
   cpu.mem.storeRelease(task + SLEEPING, IN_FUTEX);
-  if (cpu.mem.loadAcquire(task + WAKE) === sequence) cpu.mem.wait(task + WAKE, sequence, timeout);
+  if (cpu.config.clock === "virtual") virtual_clock_sleep(cpu, task + WAKE, sequence, timeout);
+  else if (cpu.mem.loadAcquire(task + WAKE) === sequence) cpu.mem.wait(task + WAKE, sequence, timeout);
   cpu.mem.storeRelease(task + SLEEPING, 0);
 }
 
@@ -172,4 +200,41 @@ export function irq_pending_word(cpu: Cpu, id: number): number {
 /** Head of the task's list of pending works (sched/task-work.ts). */
 export function task_works_head(task: TaskPtr): number {
   return task + TASK_WORKS;
+}
+
+/** The thread enters or leaves kernel code. */
+export function set_task_where(cpu: Cpu, where: number): void {
+  cpu.mem.writeOnce(current_task(cpu) + WHERE, where);
+}
+
+/** The task goes to sleep at `now` (ms). */
+export function set_sleeps_since(cpu: Cpu, now: number): void {
+  cpu.mem.writeOnce(current_task(cpu) + SLEEPS_SINCE, now);
+}
+
+/** What a look from outside tells of a task. */
+export interface TaskView {
+  readonly state: number;
+  /** Its thread sleeps in the futex of schedule(). */
+  readonly asleep: boolean;
+  /** TASK_ABSENT, TASK_IN_KERNEL, TASK_OUTSIDE. */
+  readonly where: number;
+  /** When it last went to sleep: ms, wrapped to 32 bits. */
+  readonly sleeps_since: number;
+}
+
+export function task_view(cpu: Cpu, id: number): TaskView {
+  const task = task_of_cpu(cpu, id);
+  return {
+    state: cpu.mem.loadAcquire(task + STATE),
+    asleep: cpu.mem.loadAcquire(task + SLEEPING) === IN_FUTEX,
+    where: cpu.mem.readOnce(task + WHERE),
+    sleeps_since: cpu.mem.readOnce(task + SLEEPS_SINCE),
+  };
+}
+
+/** Whose task struct this is: the number of its thread; -1 if it is none. */
+export function task_cpu(cpu: Cpu, task: TaskPtr): number {
+  const at = task - task_of_cpu(cpu, 0);
+  return at >= 0 && at % PERCPU_AREA === 0 ? at / PERCPU_AREA : -1;
 }

@@ -113,7 +113,7 @@ test("the fixture names the thread that fails, and the ones that hang", async ()
   await expect(run_machine({ module, cpus: ["idle", "throw_error"] })).rejects.toThrow(
     /cpu 1 \(throw_error\): Error: deliberate/,
   );
-  await expect(run_machine({ module, cpus: ["idle", "wait_forever"], timeout: 1500 })).rejects.toThrow(
+  await expect(run_machine({ module, cpus: ["idle", "wait_forever"], timeout: 4000 })).rejects.toThrow(
     /unfinished: cpu 1 \(wait_forever\)/,
   );
 });

@@ -132,7 +132,7 @@ test("queue_work is true iff it made the item pending; one run per true", () => 
   run_all(cpu);
   expect(log).toEqual([work]);
   expect(work_pending(cpu, work)).toBe(false);
-  expect(work_busy(cpu, work)).toBe(false);
+  expect(work_busy(cpu, work)).toBe(0);
   expect(queue_work(cpu, system_wq(cpu), work)).toBe(true);
   run_all(cpu);
   expect(log).toEqual([work, work]);

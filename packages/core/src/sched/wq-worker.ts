@@ -1,32 +1,48 @@
 /**
- * Worker pools (kernel/workqueue.c), the part shared with schedule(): who runs, who is idle, and when a pool
- * gets another worker. The workers' main loop is in wq-pool.ts.
+ * Worker pools (kernel/workqueue.c), the part shared with schedule(): two pools for each CPU, normal and high
+ * priority, two unbound ones, and when a pool gets another worker. The threads are in wq-idle.ts, their main
+ * loop in wq-kworker.ts.
  *
  * A bound pool manages concurrency: it keeps one worker running. A worker that blocks in schedule() stops
- * counting, and if work waits, another takes over. An unbound pool runs everything at once.
+ * counting, and if work waits, another takes over. An unbound pool runs everything at once; its nr_running
+ * counts only workers on their way.
  *
- * Unlike Linux, idle workers belong to no pool: threads are dear, so one list of idle kworkers serves all pools,
- * and a pool that needs a worker takes one from it. A worker with a pool keeps it until it goes idle again.
- * The bound pools are one per priority, not one per CPU.
+ * Invariant, under the pool's lock: while work waits in the worklist, nr_running is not 0, or no thread is idle
+ * and STARVED is set (wq-idle.ts). Whoever nr_running counts looks at the worklist before it stops counting: a
+ * bound worker that goes idle or blocks, an unbound one on arrival, which kicks the next before it runs its
+ * work. So a pool whose workers all block makes progress up to config.kthreads threads, and beyond that through
+ * the rescuers of queues that have one (wq-rescuer.ts): a kick that finds nobody arms the mayday timer.
  *
- * Invariants, each under the pool's lock. Bound: work waits only if somebody runs (a worker on its way counts)
- * or no thread is idle. Unbound: each waiting work has a worker on its way, or no thread is idle. Whoever goes
- * idle looks at every pool afterwards, which restores both. When the last idle thread is taken, another is
- * asked for: a pool whose workers all block makes progress up to config.kthreads threads.
+ * Unlike Linux, workers of a bound pool are threads of their own: they are of that CPU in name
+ * (raw_smp_processor_id), and run beside the CPU's task.
  *
- * Lock order: pool lock, then the idle lock.
+ * Lock order: pool lock, then IDLE_LOCK or a timer base's.
  */
-import { kernel_initcall, kernel_static } from "../debug/image.ts";
+import { kernel_initcall, kernel_static, percpu_static } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
-import { spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
-import { INIT_LIST_HEAD, list_add, list_del_init, list_empty, list_next } from "../mm/list.ts";
-import type { Cpu } from "./cpu.ts";
-import { kthread_request } from "./kthread.ts";
+import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
+import { INIT_LIST_HEAD, list_empty } from "../mm/list.ts";
+import { type Cpu, per_cpu_ptr, SOFTIRQ_OFFSET } from "./cpu.ts";
 import { current_state, TASK_RUNNING, type TaskPtr, wake_up_process } from "./task.ts";
+import { mod_timer, timer_pending, TIMER_SIZE, type TimerPtr } from "./timer.ts";
+import {
+  has_idle_worker,
+  kworkers_online,
+  take_idle_worker,
+  WORKER_CURRENT_WORK,
+  WORKER_FLAGS,
+  WORKER_NOT_RUNNING,
+  WORKER_POOL,
+  WORKER_SLEEPING,
+  WORKER_TASK,
+} from "./wq-idle.ts";
+
+/** "Any CPU" where the number of one is asked for. */
+export const WORK_CPU_UNBOUND = 64;
 
 // struct worker_pool. Guarded by POOL_LOCK:
 export const POOL_LOCK = 0;
-/** Workers that run and are not blocked, plus those on their way; bound pools keep it at one. */
+/** Bound: workers that run and are not blocked. Both: workers on their way. Kept at one where possible. */
 export const POOL_NR_RUNNING = 4;
 /** Queued and active works, FIFO. */
 export const POOL_WORKLIST = 8;
@@ -35,12 +51,16 @@ export const POOL_BUSY_LIST = 16;
 /** Works queued to this pool and works run since boot. */
 export const POOL_NR_QUEUED = 24;
 export const POOL_NR_EXECUTED = 28;
+/** What the mayday timer saw last: first work, works run, and since when (ms). */
+export const POOL_SEEN_FIRST = 32;
+export const POOL_SEEN_EXECUTED = 36;
+export const POOL_WATCHDOG_TS = 40;
+export const POOL_MAYDAY_TIMER = 48;
 // Constant after boot:
-export const POOL_FLAGS = 32;
+/** WORK_CPU_UNBOUND for an unbound pool: it has no concurrency management. */
+export const POOL_CPU = POOL_MAYDAY_TIMER + TIMER_SIZE;
+export const POOL_ID = POOL_CPU + 4;
 export const POOL_SIZE = 128;
-
-/** The pool has no concurrency management (WQ_UNBOUND). */
-export const POOL_UNBOUND = 1;
 
 struct_layout("worker_pool", POOL_SIZE, [
   ["lock", POOL_LOCK, 4],
@@ -49,182 +69,136 @@ struct_layout("worker_pool", POOL_SIZE, [
   ["busy_list", POOL_BUSY_LIST, 8],
   ["nr_queued", POOL_NR_QUEUED, 4],
   ["nr_executed", POOL_NR_EXECUTED, 4],
-  ["flags", POOL_FLAGS, 4],
+  ["seen_first", POOL_SEEN_FIRST, 4],
+  ["seen_executed", POOL_SEEN_EXECUTED, 4],
+  ["watchdog_ts", POOL_WATCHDOG_TS, 8],
+  ["mayday_timer", POOL_MAYDAY_TIMER, TIMER_SIZE],
+  ["cpu", POOL_CPU, 4],
+  ["id", POOL_ID, 4],
 ]);
 
-// struct worker.
-/** Links idle workers (idle lock) or the pool's busy ones (pool lock). */
-export const WORKER_ENTRY = 0;
-/** The pool it serves; 0 while idle. Set by who takes it from the idle list, cleared by itself. */
-export const WORKER_POOL = 8;
-// Constant:
-export const WORKER_TASK = 12;
-// Private to the worker's thread:
-export const WORKER_FLAGS = 16;
-/** Set while the worker sleeps inside a work function. */
-export const WORKER_SLEEPING = 20;
-// Guarded by the pool lock:
-export const WORKER_CURRENT_WORK = 24;
-export const WORKER_CURRENT_FUNC = 28;
-export const WORKER_CURRENT_WQ = 32;
-/** Works this worker must run next: barriers and re-queued runs of its current work. */
-export const WORKER_SCHEDULED = 40;
-export const WORKER_SIZE = 48;
+/** Pools per CPU, and unbound ones: normal, high priority. */
+const NR_STD_WORKER_POOLS = 2;
 
-/** Worker flag: not counted in nr_running (idle, unbound, CPU intensive). */
-export const WORKER_NOT_RUNNING = 1;
+const CPU_POOLS = percpu_static("cpu_worker_pools", NR_STD_WORKER_POOLS * POOL_SIZE);
+const UNBOUND_POOLS = kernel_static("unbound_worker_pools", NR_STD_WORKER_POOLS * POOL_SIZE);
 
-struct_layout("worker", WORKER_SIZE, [
-  ["entry", WORKER_ENTRY, 8],
-  ["pool", WORKER_POOL, 4],
-  ["task", WORKER_TASK, 4],
-  ["flags", WORKER_FLAGS, 4],
-  ["sleeping", WORKER_SLEEPING, 4],
-  ["current_work", WORKER_CURRENT_WORK, 4],
-  ["current_func", WORKER_CURRENT_FUNC, 4],
-  ["current_wq", WORKER_CURRENT_WQ, 4],
-  ["scheduled", WORKER_SCHEDULED, 8],
-]);
-
-export const POOL_ID_BOUND = 0;
-export const POOL_ID_HIGHPRI = 1;
-export const POOL_ID_UNBOUND = 2;
-export const NR_POOLS = 3;
-
-const POOLS = kernel_static("worker_pools", NR_POOLS * POOL_SIZE);
-
-/** The kworker threads; all words guarded by IDLE_LOCK. */
-const KWORKERS = kernel_static("kworkers", 128);
-const IDLE_LOCK = KWORKERS;
-const IDLE_LIST = KWORKERS + 4;
-const NR_IDLE = KWORKERS + 12;
-const NR_WORKERS = KWORKERS + 16;
-/** Threads asked for that have not arrived. */
-const NR_REQUESTED = KWORKERS + 20;
+/** Call for help after (ms), and then every. */
+export const MAYDAY_INITIAL_TIMEOUT = 10;
+export const MAYDAY_INTERVAL = 100;
 
 kernel_initcall(worker_pools_init);
 function worker_pools_init(cpu: Cpu): void {
-  INIT_LIST_HEAD(cpu, IDLE_LIST);
-  for (let id = 0; id < NR_POOLS; id++) {
-    const pool = worker_pool(id);
+  for (let id = 0; id < nr_worker_pools(cpu); id++) {
+    const pool = worker_pool(cpu, id);
+    const bound = id < cpu.config.cpus * NR_STD_WORKER_POOLS;
+    spin_lock_init(cpu, pool + POOL_LOCK, "&pool->lock");
     INIT_LIST_HEAD(cpu, pool + POOL_WORKLIST);
     INIT_LIST_HEAD(cpu, pool + POOL_BUSY_LIST);
-    cpu.mem.write(pool + POOL_FLAGS, id === POOL_ID_UNBOUND ? POOL_UNBOUND : 0);
+    cpu.mem.write(pool + POOL_CPU, bound ? Math.floor(id / NR_STD_WORKER_POOLS) : WORK_CPU_UNBOUND);
+    cpu.mem.write(pool + POOL_ID, id);
   }
 }
 
-export function worker_pool(id: number): number {
-  return POOLS + id * POOL_SIZE;
+export function nr_worker_pools(cpu: Cpu): number {
+  return (cpu.config.cpus + 1) * NR_STD_WORKER_POOLS;
 }
 
-export function worker_pool_id(pool: number): number {
-  return (pool - POOLS) / POOL_SIZE;
+/** Pools are numbered CPU by CPU, the unbound ones last. */
+export function worker_pool(cpu: Cpu, id: number): number {
+  const unbound = id - cpu.config.cpus * NR_STD_WORKER_POOLS;
+  if (unbound >= 0) return UNBOUND_POOLS + unbound * POOL_SIZE;
+  return per_cpu_ptr(cpu, CPU_POOLS, id >> 1) + (id & 1) * POOL_SIZE;
+}
+
+/** The pool of CPU `id`, or an unbound one. */
+export function std_worker_pool(cpu: Cpu, id: number, highpri: boolean): number {
+  const of = id === WORK_CPU_UNBOUND ? cpu.config.cpus : id;
+  return worker_pool(cpu, of * NR_STD_WORKER_POOLS + (highpri ? 1 : 0));
 }
 
 export function pool_is_unbound(cpu: Cpu, pool: number): boolean {
-  return (cpu.mem.read(pool + POOL_FLAGS) & POOL_UNBOUND) !== 0;
+  return cpu.mem.read(pool + POOL_CPU) === WORK_CPU_UNBOUND;
 }
 
-/** Adds to nr_running of a bound pool; an unbound one does not count. Pool lock held. */
+/** Adds to nr_running. Pool lock held. */
 export function pool_count_running(cpu: Cpu, pool: number, change: number): void {
-  if (pool_is_unbound(cpu, pool)) return;
   cpu.mem.write(pool + POOL_NR_RUNNING, cpu.mem.read(pool + POOL_NR_RUNNING) + change);
 }
 
 /** need_more_worker(): work waits that nobody looks after. Pool lock held. */
 function need_more_worker(cpu: Cpu, pool: number): boolean {
-  if (list_empty(cpu, pool + POOL_WORKLIST)) return false;
-  return pool_is_unbound(cpu, pool) || cpu.mem.read(pool + POOL_NR_RUNNING) === 0;
+  return !list_empty(cpu, pool + POOL_WORKLIST) && cpu.mem.read(pool + POOL_NR_RUNNING) === 0;
+}
+
+/** need_to_create_worker(): and nobody is idle who could. Pool lock held. */
+export function need_to_create_worker(cpu: Cpu, pool: number): boolean {
+  return need_more_worker(cpu, pool) && !has_idle_worker(cpu);
 }
 
 /** Sends an idle thread to the pool if it needs one. Pool lock held. */
 export function kick_pool(cpu: Cpu, pool: number): void {
   if (!need_more_worker(cpu, pool)) return;
   const worker = take_idle_worker(cpu);
-  if (worker === 0) return;
+  if (worker === 0) {
+    arm_mayday(cpu, pool);
+    return;
+  }
   pool_count_running(cpu, pool, 1);
-  // Pairs with the loadAcquire in wait_for_pool: it set its state before, so it sees the pool or our wake-up.
+  // Pairs with the loadAcquire in wait_for_duty: it set its state before, so it sees the pool or our wake-up.
   cpu.mem.storeRelease(worker + WORKER_POOL, pool);
   wake_up_process(cpu, cpu.mem.read(worker + WORKER_TASK) as TaskPtr);
 }
 
-/** The idle worker that slept least, or 0. Taking the last one asks for another thread (manage_workers). */
-function take_idle_worker(cpu: Cpu): number {
-  let worker = 0;
-  spin_lock_irqsave(cpu, IDLE_LOCK);
-  if (!list_empty(cpu, IDLE_LIST)) {
-    worker = list_next(cpu, IDLE_LIST) - WORKER_ENTRY;
-    list_del_init(cpu, worker + WORKER_ENTRY);
-    cpu.mem.write(NR_IDLE, cpu.mem.read(NR_IDLE) - 1);
-  }
-  const create = need_to_create_worker(cpu);
-  if (create) cpu.mem.write(NR_REQUESTED, cpu.mem.read(NR_REQUESTED) + 1);
-  spin_unlock_irqrestore(cpu, IDLE_LOCK);
-  if (create) kthread_request(cpu);
-  return worker;
+/** Nobody came. Before the first kworker there is nobody to call either. */
+function arm_mayday(cpu: Cpu, pool: number): void {
+  const timer = (pool + POOL_MAYDAY_TIMER) as TimerPtr;
+  if (!kworkers_online(cpu) || timer_pending(cpu, timer)) return;
+  cpu.mem.write64(pool + POOL_WATCHDOG_TS, Math.floor(cpu.now()));
+  mod_timer(cpu, timer, cpu.now() + MAYDAY_INITIAL_TIMEOUT);
 }
 
-/** One request at a time, as one manager at a time; one kernel thread is rcu_gp. */
-function need_to_create_worker(cpu: Cpu): boolean {
-  if (cpu.mem.read(NR_IDLE) !== 0 || cpu.mem.read(NR_REQUESTED) !== 0) return false;
-  return cpu.mem.read(NR_WORKERS) < cpu.config.kthreads - 1;
-}
-
-/** A kworker thread arrives; it has no pool yet. */
-export function kworker_arrive(cpu: Cpu): void {
-  spin_lock_irqsave(cpu, IDLE_LOCK);
-  cpu.mem.write(NR_WORKERS, cpu.mem.read(NR_WORKERS) + 1);
-  if (cpu.mem.read(NR_REQUESTED) !== 0) cpu.mem.write(NR_REQUESTED, cpu.mem.read(NR_REQUESTED) - 1);
-  spin_unlock_irqrestore(cpu, IDLE_LOCK);
-}
-
-/** Joins the idle list. Hold the lock of the pool it leaves, so that the pool's next work finds it. */
-export function worker_enter_idle(cpu: Cpu, worker: number): void {
-  cpu.mem.write(worker + WORKER_POOL, 0);
-  spin_lock_irqsave(cpu, IDLE_LOCK);
-  list_add(cpu, worker + WORKER_ENTRY, IDLE_LIST);
-  cpu.mem.write(NR_IDLE, cpu.mem.read(NR_IDLE) + 1);
-  spin_unlock_irqrestore(cpu, IDLE_LOCK);
-}
-
-/** After joining: pools whose work found nobody idle get a worker now. */
+/** After joining the idle list: pools whose work found nobody get a worker now. */
 export function kick_starved_pools(cpu: Cpu): void {
-  for (let id = 0; id < NR_POOLS; id++) {
-    const pool = worker_pool(id);
+  for (let id = 0; id < nr_worker_pools(cpu); id++) {
+    const pool = worker_pool(cpu, id);
     // Who queued before we joined inserted the work before it looked at the idle list: we see it here.
-    if (cpu.mem.loadAcquire(pool + POOL_WORKLIST) === pool + POOL_WORKLIST) continue;
+    if (!pool_has_work(cpu, pool)) continue;
     spin_lock_irqsave(cpu, pool + POOL_LOCK);
     kick_pool(cpu, pool);
     spin_unlock_irqrestore(cpu, pool + POOL_LOCK);
   }
 }
 
-/** Leaves for good if no thread works and no work waits; false if it was taken meanwhile or is still needed. */
-export function kworker_leave(cpu: Cpu, worker: number): boolean {
-  spin_lock_irqsave(cpu, IDLE_LOCK);
-  let quiet = cpu.mem.read(NR_IDLE) === cpu.mem.read(NR_WORKERS);
-  for (let id = 0; id < NR_POOLS; id++) {
-    const worklist = worker_pool(id) + POOL_WORKLIST;
-    if (cpu.mem.loadAcquire(worklist) !== worklist) quiet = false;
-  }
-  if (quiet) {
-    list_del_init(cpu, worker + WORKER_ENTRY);
-    cpu.mem.write(NR_IDLE, cpu.mem.read(NR_IDLE) - 1);
-    cpu.mem.write(NR_WORKERS, cpu.mem.read(NR_WORKERS) - 1);
-  }
-  spin_unlock_irqrestore(cpu, IDLE_LOCK);
-  return quiet;
+function pool_has_work(cpu: Cpu, pool: number): boolean {
+  return cpu.mem.loadAcquire(pool + POOL_WORKLIST) !== pool + POOL_WORKLIST;
 }
 
-/** Wakes all idle threads, so that they see they may stop. */
-export function wake_idle_workers(cpu: Cpu): void {
-  spin_lock_irqsave(cpu, IDLE_LOCK);
-  let node = list_next(cpu, IDLE_LIST);
-  while (node !== IDLE_LIST) {
-    wake_up_process(cpu, cpu.mem.read(node - WORKER_ENTRY + WORKER_TASK) as TaskPtr);
-    node = list_next(cpu, node);
+/** No pool has work that waits for a worker; a look without locks. */
+export function pools_are_empty(cpu: Cpu): boolean {
+  for (let id = 0; id < nr_worker_pools(cpu); id++)
+    if (pool_has_work(cpu, worker_pool(cpu, id))) return false;
+  return true;
+}
+
+/** current_wq_worker(): the worker this task runs as, or 0; 0 in interrupts and timers too. */
+export function current_wq_worker(cpu: Cpu): number {
+  return cpu.in_irq || cpu.preempt_count >= SOFTIRQ_OFFSET ? 0 : cpu.worker;
+}
+
+/** The work whose function this task is in, or 0. */
+export function current_work(cpu: Cpu): number {
+  const worker = current_wq_worker(cpu);
+  return worker === 0 ? 0 : cpu.mem.read(worker + WORKER_CURRENT_WORK);
+}
+
+/** The CPU this task is of: for the worker of a bound pool the pool's. Threads that are no CPU get a fixed one. */
+export function raw_smp_processor_id(cpu: Cpu): number {
+  if (cpu.worker !== 0) {
+    const pool = cpu.mem.read(cpu.worker + WORKER_POOL);
+    if (pool !== 0 && !pool_is_unbound(cpu, pool)) return cpu.mem.read(pool + POOL_CPU);
   }
-  spin_unlock_irqrestore(cpu, IDLE_LOCK);
+  return cpu.id < cpu.config.cpus ? cpu.id : cpu.id % cpu.config.cpus;
 }
 
 /** Called by schedule() before it blocks: the worker stops counting, another takes over. */

@@ -3,13 +3,8 @@ import { bio_alloc_cache_destroy } from "../block/bio.ts";
 import { bdev_get_queue, disk_part0 } from "../block/disk.ts";
 import { bdev_open } from "../block/fops.ts";
 import { blk_finish_plug, blk_start_plug_nr_ios } from "../block/plug.ts";
-import {
-  blk_mq_freeze_queue,
-  blk_mq_unfreeze_queue,
-  HCTX_TYPE_DEFAULT,
-  queue_hctx,
-  queue_nr_hctx,
-} from "../block/queue.ts";
+import { blk_mq_freeze_queue, blk_mq_unfreeze_queue } from "../block/freeze.ts";
+import { HCTX_TYPE_DEFAULT, queue_hctx, queue_nr_hctx } from "../block/queue.ts";
 import { type HctxPtr, hctx_tags } from "../block/request.ts";
 import { blk_mq_tags_busy } from "../block/tags.ts";
 import { EIOCBQUEUED } from "../debug/errno.ts";

@@ -167,6 +167,8 @@ export function consumer(cpu: Cpu): number {
   for (;;) {
     const tokens = wait_for_token(cpu);
     if (tokens < 0) return taken;
+    // Another consumer was faster.
+    if (tokens === 0) continue;
     if (cpu.mem.compareExchange(TOKENS, tokens, tokens - 1) !== tokens) continue;
     taken++;
     cpu.mem.fetchAdd(TAKEN, 1);

@@ -40,6 +40,7 @@ export function boot_solo(options: SoloOptions = {}): Cpu {
     ram: 8 << 20,
     vram: 2 << 20,
     media: 2 << 20,
+    lockdep: true,
     ...overrides,
   };
   const wasm = createSharedMemory(memory_map(config).size);

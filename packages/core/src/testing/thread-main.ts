@@ -4,6 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { Memory, type WasmMemory } from "atomics-sync";
+import { hung_task_report } from "../debug/hung-task.ts";
 import { image_hash, start_kernel, stop_kernel } from "../debug/image.ts";
 import { kasan_attach, kasan_memory } from "../debug/kasan.ts";
 import type { KernelConfig } from "../mm/memory-map.ts";
@@ -11,9 +12,11 @@ import { rcu_gp_kthread } from "../rcu/rcu.ts";
 import { Cpu } from "../sched/cpu.ts";
 import { kthread_start, kthread_stop_all, kthread_wanted_word } from "../sched/kthread.ts";
 import { cpu_enter, cpu_exit } from "../sched/schedule.ts";
+import { virtual_clock_join, virtual_clock_leave, virtual_clock_ms } from "../sched/virtual-clock.ts";
 import { kworker_thread } from "../sched/workqueue.ts";
 
-export type ThreadRole = "cpu" | "rcu_gp" | "kworker" | "custom";
+/** A watchdog is no part of the machine: it looks at one that hangs. */
+export type ThreadRole = "cpu" | "rcu_gp" | "kworker" | "custom" | "watchdog";
 
 export interface ThreadData {
   readonly wasm: WasmMemory;
@@ -47,10 +50,12 @@ const port = parentPort as NonNullable<typeof parentPort>;
 const bodies = (await import(data.module)) as Record<string, Body>;
 
 function now(): number {
+  if (data.config.clock === "virtual") return virtual_clock_ms(memory);
   const [seconds, nanoseconds] = process.hrtime(data.epoch);
   return seconds * 1e3 + nanoseconds / 1e6;
 }
 
+const watchdog = data.role === "watchdog";
 const memory = data.shadow === undefined ? new Memory(data.wasm) : kasan_memory(data.wasm, data.shadow);
 const cpu = new Cpu(memory, data.id, data.config, { now });
 kasan_attach(cpu);
@@ -79,10 +84,21 @@ function stop(): void {
 }
 
 function obey(order: ThreadOrder): unknown {
+  if (data.role === "watchdog") return hung_task_report(cpu);
   if (order === "boot") return boot();
   if (order === "run") return run();
   if (order === "stop") return stop();
   return call_body(order.call);
+}
+
+function enter(): void {
+  virtual_clock_join(cpu);
+  cpu_enter(cpu);
+}
+
+function leave(): void {
+  cpu_exit(cpu);
+  virtual_clock_leave(cpu);
 }
 
 function tell(news: ThreadNews): void {
@@ -91,9 +107,9 @@ function tell(news: ThreadNews): void {
 
 port.on("message", (order: ThreadOrder) => {
   try {
-    cpu_enter(cpu);
+    if (!watchdog) enter();
     const value = obey(order);
-    cpu_exit(cpu);
+    if (!watchdog) leave();
     tell({ news: "done", value });
   } catch (error) {
     tell({ news: "failed", stack: error instanceof Error ? (error.stack ?? error.message) : String(error) });
@@ -101,4 +117,6 @@ port.on("message", (order: ThreadOrder) => {
 });
 // Counted before the machine runs: rcu_gp must not leave while a kworker has yet to start.
 if (data.role === "kworker" && data.run === "") kthread_start(cpu);
+// Nor may virtual time move before a kernel thread has started.
+if (data.role !== "cpu" && !watchdog) virtual_clock_join(cpu);
 tell({ news: "ready", hash: image_hash(), wanted: kthread_wanted_word() });

@@ -22,10 +22,13 @@ import { CheckedMemory, createSharedMemory, Memory, type WasmMemory } from "atom
 import { dmesg_read, LOG_INFO, type LogRecord } from "../debug/dmesg.ts";
 import { DEFAULT_CONFIG, type KernelConfig, memory_map } from "../mm/memory-map.ts";
 import { Cpu } from "../sched/cpu.ts";
+import { kthread_served } from "../sched/kthread-request.ts";
 import type { ThreadData, ThreadNews, ThreadOrder, ThreadRole } from "./thread-main.ts";
 
 const ENTRY = new URL("./thread-main.ts", import.meta.url);
 const DEFAULT_TIMEOUT_MS = 30_000;
+/** Time for the report of a machine that hangs; loading its modules is most of it. */
+const REPORT_TIMEOUT_MS = 10_000;
 /** How often the host looks whether another kworker is wanted. */
 const GROW_POLL_MS = 2;
 
@@ -130,7 +133,7 @@ class TestMachine {
 
   constructor(options: MachineOptions) {
     this.options = options;
-    const small = { ram: 8 << 20, vram: 1 << 20, media: 1 << 20, kthreads: 8 };
+    const small = { ram: 8 << 20, vram: 1 << 20, media: 1 << 20, kthreads: 8, lockdep: true };
     this.config = { ...DEFAULT_CONFIG, ...small, ...options.config, cpus: options.cpus.length };
     this.wasm = createSharedMemory(memory_map(this.config).size);
     this.shadow = this.config.kasan ? CheckedMemory.createShadow(this.wasm.buffer.byteLength) : undefined;
@@ -174,8 +177,10 @@ class TestMachine {
     devices.forEach((body, i) =>
       kernel.push(this.spawn(`device ${i} (${body})`, "custom", first_device + i, body)),
     );
-    await Promise.all(this.threads.map((thread) => thread.ready()));
-    const odd = this.threads.find((thread) => thread.hash !== ours[0]?.hash);
+    // A watchdog may come while the others still load.
+    const members = [...this.threads];
+    await Promise.all(members.map((thread) => thread.ready()));
+    const odd = members.find((thread) => thread.hash !== ours[0]?.hash);
     if (odd !== undefined) throw new Error(`${odd.name} has another kernel image`);
     const cpu0 = ours[0] as Thread;
     await cpu0.order("boot");
@@ -201,9 +206,16 @@ class TestMachine {
     return setInterval(() => {
       while (served < memory.loadAcquire(wanted)) {
         served++;
-        if (this.kworkers >= this.config.kthreads - 1) continue;
+        if (this.kworkers >= this.config.kthreads - 1) {
+          kthread_served(memory, wanted);
+          continue;
+        }
         const thread = this.spawn_kworker();
-        this.kthreads.push(thread.ready().then(() => thread.order("run")));
+        const start = (): Promise<unknown> => {
+          kthread_served(memory, wanted);
+          return thread.order("run");
+        };
+        this.kthreads.push(thread.ready().then(start));
         this.kthreads.at(-1)?.catch(() => {});
       }
     }, GROW_POLL_MS);
@@ -220,9 +232,29 @@ class TestMachine {
     return `unfinished: ${names.join(", ")}; log:${log.join("") || " empty"}`;
   }
 
+  /** What each task waits for, as a further thread over the same memory sees it. */
+  async hung_tasks(): Promise<string> {
+    const thread = this.spawn("watchdog", "watchdog", 0, "");
+    await thread.ready();
+    const lines = (await thread.order("run")) as string[];
+    return lines.map((line) => `\n  ${line}`).join("");
+  }
+
   async end(): Promise<void> {
     await Promise.all(this.threads.map((thread) => thread.worker.terminate()));
   }
+}
+
+/** The text, or a word that it did not come in time. */
+async function within(text: Promise<string>, ms: number): Promise<string> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(() => resolve(" no report in time"), ms);
+  });
+  const given = text.catch((error: unknown) => ` no report: ${String(error)}`);
+  const first = await Promise.race([given, late]);
+  clearTimeout(timer);
+  return first;
 }
 
 /** Boots a machine, runs the bodies and shuts it down. Rejects when a thread fails or time runs out. */
@@ -231,10 +263,11 @@ export async function run_machine(options: MachineOptions): Promise<MachineResul
   const limit = options.timeout ?? DEFAULT_TIMEOUT_MS;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`machine: no end after ${limit} ms; ${machine.unfinished()}`)),
-      limit,
-    );
+    timer = setTimeout(() => {
+      const unfinished = `machine: no end after ${limit} ms; ${machine.unfinished()}`;
+      const told = within(machine.hung_tasks(), REPORT_TIMEOUT_MS);
+      void told.then((tasks) => reject(new Error(`${unfinished}\ntasks:${tasks}`)));
+    }, limit);
   });
   try {
     return await Promise.race([machine.run(), machine.failure, late]);

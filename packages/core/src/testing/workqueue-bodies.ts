@@ -178,7 +178,8 @@ function measure_peak(cpu: Cpu): void {
     const peak = cpu.mem.loadAcquire(PEAK);
     if (now <= peak || cpu.mem.compareExchange(PEAK, peak, now) === peak) break;
   }
-  nap(cpu, 2);
+  // Long enough for the next worker to be woken, on a busy machine too: each starts the one after it.
+  nap(cpu, 30);
   cpu.mem.fetchSub(RUNNING, 1);
 }
 

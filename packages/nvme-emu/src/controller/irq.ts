@@ -5,7 +5,7 @@
  * Invariant: an interrupt follows its entries: they were published with storeRelease before irq_raise.
  */
 import { irq_raise } from "@ringside/core/sched/irq";
-import type { Cpu } from "@ringside/core/sched/cpu";
+import { type Cpu, nr_cpu_ids } from "@ringside/core/sched/cpu";
 import {
   MSIX_CTRL_MASKED,
   MSIX_ENTRY_ADDR_LO,
@@ -25,12 +25,18 @@ const INTMS: number = NVME_BAR0 + NVME_REG_INTMS;
 const PBA: number = NVME_BAR0 + NVME_MSIX_PBA;
 const COALESCE = NVME_FEAT_IRQ_COALESCE;
 
+/** What the data of a message may name: the device vectors of a CPU. */
+const MSIX_IRQS = 8;
+
 function irq_masked(cpu: Cpu, vector: number): boolean {
   if (vector < 32 && (cpu.mem.loadAcquire(INTMS) & (1 << vector)) !== 0) return true;
   return (cpu.mem.loadAcquire(nvme_msix_entry(vector) + MSIX_ENTRY_CTRL) & MSIX_CTRL_MASKED) !== 0;
 }
 
-/** Sends the message of `vector`, or remembers that it is owed. */
+/**
+ * Sends the message of `vector`, or remembers that it is owed. A message to a CPU or vector that does not exist is
+ * lost, as a write to nowhere is on a bus.
+ */
 function nvme_irq_deliver(cpu: Cpu, n: NvmeCtrl, vector: number): void {
   const word = PBA + (vector >> 5) * 4;
   if (irq_masked(cpu, vector)) {
@@ -41,7 +47,9 @@ function nvme_irq_deliver(cpu: Cpu, n: NvmeCtrl, vector: number): void {
   const entry = nvme_msix_entry(vector);
   n.interrupts++;
   nvme_count(cpu, NVME_COUNT_INTERRUPTS, n.interrupts);
-  irq_raise(cpu, cpu.mem.read(entry + MSIX_ENTRY_ADDR_LO), cpu.mem.read(entry + MSIX_ENTRY_DATA));
+  const target = cpu.mem.read(entry + MSIX_ENTRY_ADDR_LO);
+  const irq = cpu.mem.read(entry + MSIX_ENTRY_DATA);
+  if (target >>> 0 < nr_cpu_ids(cpu) && irq >>> 0 < MSIX_IRQS) irq_raise(cpu, target, irq);
 }
 
 /** Sends what was held and is not masked any more. True when something was sent. */

@@ -11,12 +11,13 @@ import {
   blk_mq_complete_request,
   blk_mq_end_request,
   blk_mq_end_request_batch,
+  blk_should_fake_timeout,
   IO_COMP_BATCH_SIZE,
   type IoCompBatchPtr,
 } from "@ringside/core/block/complete";
 import { blk_mq_requeue_request } from "@ringside/core/block/issue";
+import { blk_queue_dying } from "@ringside/core/block/queue";
 import {
-  blk_mq_mark_complete,
   blk_mq_tag_to_rq,
   blk_rq_bytes,
   type HctxPtr,
@@ -25,7 +26,9 @@ import {
   rq_hctx,
   rq_is_dmabuf_map,
   rq_next,
+  rq_queue,
 } from "@ringside/core/block/request";
+import { blk_mq_mark_complete } from "@ringside/core/block/rq-state";
 import {
   BLK_STS_IOERR,
   BLK_STS_MEDIUM,
@@ -38,7 +41,7 @@ import {
 } from "@ringside/core/block/status";
 import { LOG_WARN, printk } from "@ringside/core/debug/dmesg";
 import { kernel_symbol } from "@ringside/core/debug/image";
-import { spin_lock, spin_unlock } from "@ringside/core/lock/spinlock";
+import { spin_lock_irqsave, spin_unlock_irqrestore } from "@ringside/core/lock/spinlock";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import { nvme_ring_cq_head } from "../spec/bar.ts";
 import { NVME_DEVICE } from "../spec/device.ts";
@@ -79,9 +82,12 @@ const CQE_SHIFT = 4;
 const PHASE_SHIFT = 16;
 const STATUS_SHIFT = 17;
 
-/** Handler of an I/O queue's interrupt: (cpu, nvmeq). Only its CPU runs it, so it needs no lock. */
+/**
+ * Handler of an I/O queue's interrupt: (cpu, nvmeq). Only its CPU runs it, so it needs no lock; who else wants to
+ * takes the interrupt away first (timeout.ts).
+ */
 export const NVME_IRQ: number = kernel_symbol(nvme_irq);
-function nvme_irq(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
+export function nvme_irq(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
   const iob = stack_push(cpu, IO_COMP_BATCH_SIZE) as IoCompBatchPtr;
   const found = nvme_poll_cq(cpu, nvmeq, iob);
   nvme_pci_complete_batch(cpu, nvmeq, iob);
@@ -98,13 +104,14 @@ export function nvme_poll(cpu: Cpu, hctx: HctxPtr): number {
 }
 
 /** Walks a queue that anybody may poll; what it found is ended without the lock. */
-function nvme_poll_queue(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
+export function nvme_poll_queue(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
   // A look without the lock: whoever misses an entry here looks again.
   if (!nvme_cqe_pending(cpu, nvmeq)) return 0;
   const iob = stack_push(cpu, IO_COMP_BATCH_SIZE) as IoCompBatchPtr;
-  spin_lock(cpu, nvmeq_cq_lock(nvmeq));
+  // The interrupt handler of the admin queue takes it too.
+  spin_lock_irqsave(cpu, nvmeq_cq_lock(nvmeq));
   const found = nvme_poll_cq(cpu, nvmeq, iob);
-  spin_unlock(cpu, nvmeq_cq_lock(nvmeq));
+  spin_unlock_irqrestore(cpu, nvmeq_cq_lock(nvmeq));
   nvme_pci_complete_batch(cpu, nvmeq, iob);
   stack_pop(cpu, iob);
   return found;
@@ -142,7 +149,7 @@ function nvme_handle_cqe(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatchPtr, dw3
   const cid = dw3 & 0xffff;
   const status = dw3 >>> STATUS_SHIFT;
   const rq = nvme_find_rq(cpu, nvmeq, cid);
-  if (rq === 0) return;
+  if (rq === 0 || blk_should_fake_timeout(cpu, rq_queue(cpu, rq))) return;
   if (status === 0) {
     if (blk_mq_mark_complete(cpu, rq)) blk_mq_add_to_batch(cpu, rq, iob);
     else report_invalid_cid(cpu, nvmeq, cid);
@@ -196,14 +203,19 @@ export function nvme_pci_complete_rq(cpu: Cpu, rq: RequestPtr): void {
   const iod = iod_of(rq);
   const status = iod_status(cpu, iod);
   nvme_unmap_data(cpu, hctx_driver_data(cpu, rq_hctx(cpu, rq)) as NvmeQueuePtr, rq);
-  const retries = iod_retries(cpu, iod);
-  if (status !== 0 && (status & DNR) === 0 && retries < MAX_RETRIES) {
-    iod_set_retries(cpu, iod, retries + 1);
-    blk_mq_requeue_request(cpu, rq);
+  if (nvme_wants_retry(cpu, rq, status)) {
+    iod_set_retries(cpu, iod, iod_retries(cpu, iod) + 1);
+    blk_mq_requeue_request(cpu, rq, true);
     return;
   }
   iod_set_retries(cpu, iod, 0);
   blk_mq_end_request(cpu, rq, nvme_error_status(status));
+}
+
+/** nvme_decide_disposition. */
+function nvme_wants_retry(cpu: Cpu, rq: RequestPtr, status: number): boolean {
+  if (status === 0 || (status & DNR) !== 0 || iod_retries(cpu, iod_of(rq)) >= MAX_RETRIES) return false;
+  return !blk_queue_dying(cpu, rq_queue(cpu, rq));
 }
 
 /** nvme_error_status: what the block layer calls it. */

@@ -8,6 +8,7 @@ import { kernel_static } from "@ringside/core/debug/image";
 import { struct_layout } from "@ringside/core/debug/layout";
 import type { GendiskPtr } from "@ringside/core/block/disk";
 import type { Cpu } from "@ringside/core/sched/cpu";
+import { WORK_STRUCT_SIZE } from "@ringside/core/sched/workqueue";
 import { NVME_ADMIN_SIZE } from "./admin-queue.ts";
 import { NVME_QUEUE_SIZE, type NvmeQueuePtr } from "./queue.ts";
 
@@ -28,7 +29,11 @@ const BUFFER: number = QUEUES + 40;
 const BUFFER_DMA: number = QUEUES + 44;
 /** I/O queues that exist on the device. */
 const ONLINE_QUEUES: number = QUEUES + 48;
-export const NVME_DEV_SIZE: number = QUEUES + 52;
+/** The one Abort command at a time (timeout.ts): what it says, whether it is under way, and the work that sends it. */
+const ABORT_CDW10: number = QUEUES + 52;
+const ABORT_BUSY: number = QUEUES + 56;
+const ABORT_WORK: number = QUEUES + 60;
+export const NVME_DEV_SIZE: number = ABORT_WORK + WORK_STRUCT_SIZE;
 
 struct_layout("nvme_dev", NVME_DEV_SIZE, [
   ["admin", 0, NVME_ADMIN_SIZE],
@@ -44,6 +49,9 @@ struct_layout("nvme_dev", NVME_DEV_SIZE, [
   ["buffer", BUFFER, 4],
   ["buffer_dma", BUFFER_DMA, 4],
   ["online_queues", ONLINE_QUEUES, 4],
+  ["abort_cdw10", ABORT_CDW10, 4],
+  ["abort_busy", ABORT_BUSY, 4],
+  ["abort_work", ABORT_WORK, WORK_STRUCT_SIZE],
 ]);
 
 /** The probed device; written by probe and remove. */
@@ -137,4 +145,24 @@ export function dev_buffer(cpu: Cpu, dev: NvmeDevPtr): number {
 }
 export function dev_buffer_dma(cpu: Cpu, dev: NvmeDevPtr): number {
   return cpu.mem.read(dev + BUFFER_DMA);
+}
+
+/** Claims the abort command; false while another one is under way. */
+export function dev_claim_abort(cpu: Cpu, dev: NvmeDevPtr): boolean {
+  return cpu.mem.compareExchange(dev + ABORT_BUSY, 0, 1) === 0;
+}
+export function dev_release_abort(cpu: Cpu, dev: NvmeDevPtr): void {
+  cpu.mem.storeRelease(dev + ABORT_BUSY, 0);
+}
+export function dev_abort_cdw10(cpu: Cpu, dev: NvmeDevPtr): number {
+  return cpu.mem.read(dev + ABORT_CDW10);
+}
+export function dev_set_abort_cdw10(cpu: Cpu, dev: NvmeDevPtr, cdw10: number): void {
+  cpu.mem.write(dev + ABORT_CDW10, cdw10);
+}
+export function dev_abort_work(dev: NvmeDevPtr): number {
+  return dev + ABORT_WORK;
+}
+export function abort_work_dev(work: number): NvmeDevPtr {
+  return (work - ABORT_WORK) as NvmeDevPtr;
 }

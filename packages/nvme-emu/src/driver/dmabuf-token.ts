@@ -43,6 +43,7 @@ import {
   type IoDmabufTokenPtr,
   io_dmabuf_token_set_dev,
 } from "@ringside/core/dma/token";
+import { PAGE_SIZE } from "@ringside/core/mm/memory-map";
 import { GFP_KERNEL, kfree, kmalloc, kzalloc } from "@ringside/core/mm/slab";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { NVME_DEVICE } from "../spec/device.ts";
@@ -60,7 +61,6 @@ const NVME_DMABUF_TOKEN_SIZE = 4;
 struct_layout("nvme_dmabuf_token", NVME_DMABUF_TOKEN_SIZE, [["attach", ATTACH, 4]]);
 
 const PAGE_SHIFT = 12;
-const PAGE_SIZE = 4096;
 
 const MAP = kernel_symbol(nvme_dmabuf_token_map);
 const UNMAP = kernel_symbol(nvme_dmabuf_token_unmap);

@@ -15,7 +15,7 @@ export type IodPtr = Ptr<"nvme_iod">;
 
 /** Generation of the command id: counts the uses of the tag. Kept across uses. */
 const GENCTR = 0;
-/** Status field of the completion, without the phase. */
+/** Status field of the completion, without the phase; before that 0, or ABORTED. */
 const STATUS = 4;
 const RETRIES = 8;
 /** DMA addresses of the data: what the command says. */
@@ -39,6 +39,8 @@ struct_layout("nvme_iod", NVME_IOD_SIZE, [
   ["small_descriptor", SMALL, 4],
   ["descriptors", DESCRIPTORS, 4 * NVME_MAX_NR_DESCRIPTORS],
 ]);
+
+const ABORTED = -1;
 
 const CID_TAG_MASK = 0xfff;
 const CID_GENCTR_SHIFT = 12;
@@ -75,6 +77,10 @@ export function iod_status(cpu: Cpu, iod: IodPtr): number {
 }
 export function iod_set_status(cpu: Cpu, iod: IodPtr, status: number): void {
   cpu.mem.write(iod + STATUS, status);
+}
+/** IOD_ABORTED: an Abort command has been sent for it. False when there was one before, or it has its status. */
+export function iod_mark_aborted(cpu: Cpu, iod: IodPtr): boolean {
+  return cpu.mem.compareExchange(iod + STATUS, 0, ABORTED) === 0;
 }
 export function iod_retries(cpu: Cpu, iod: IodPtr): number {
   return cpu.mem.read(iod + RETRIES);

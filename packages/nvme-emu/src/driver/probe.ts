@@ -25,6 +25,7 @@ import { GFP_KERNEL, kfree, kzalloc } from "@ringside/core/mm/slab";
 import { synchronize_rcu } from "@ringside/core/rcu/rcu";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import { free_irq, request_irq } from "@ringside/core/sched/irq";
+import { cancel_work_sync } from "@ringside/core/sched/workqueue";
 import { nvme_msix_program } from "../spec/bar.ts";
 import { NVME_DEVICE } from "../spec/device.ts";
 import {
@@ -37,9 +38,10 @@ import {
   nvme_set_queue_count,
 } from "./admin.ts";
 import { nvme_admin_init } from "./admin-queue.ts";
-import { NVME_ADMIN_IRQ, NVME_IRQ, nvme_pci_complete_rq, nvme_poll } from "./complete.ts";
+import { NVME_ADMIN_IRQ, nvme_pci_complete_rq, nvme_poll } from "./complete.ts";
 import { nvme_disable_ctrl, nvme_enable_ctrl, nvme_max_queue_entries, nvme_shutdown_ctrl } from "./ctrl.ts";
 import {
+  dev_abort_work,
   dev_buffer,
   dev_buffer_dma,
   dev_disk,
@@ -65,26 +67,30 @@ import {
   nvme_set_dev,
 } from "./dev.ts";
 import { nvme_create_dmabuf_token } from "./dmabuf-token.ts";
+import {
+  ADMIN_CPU,
+  ADMIN_IRQ,
+  nvme_free_io_irq,
+  nvme_request_io_irq,
+  nvme_queue_vector_cpu,
+  IO_IRQ,
+} from "./irq.ts";
 import { NVME_IOD_SIZE } from "./iod.ts";
 import { nvme_alloc_queue, nvme_free_queue, NVME_QUEUE_SIZE, nvme_queue_attach } from "./queue.ts";
 import { nvme_commit_rqs, nvme_queue_rq, nvme_queue_rqs } from "./submit.ts";
+import { nvme_init_abort, NVME_IO_TIMEOUT, nvme_timeout } from "./timeout.ts";
 
 /** Entries of the admin queue (NVME_AQ_DEPTH) and of an I/O queue (io_queue_depth). */
 const NVME_AQ_DEPTH = 32;
 const NVME_IO_QUEUE_DEPTH = 1024;
 const NSID = 1;
 const SECTOR_SHIFT = 9;
-/** Interrupt numbers of a CPU: admin, I/O. */
-const ADMIN_IRQ = 0;
-const IO_IRQ = 1;
-const ADMIN_CPU = 0;
-
 const NVME_MQ_OPS = kernel_rodata("nvme_mq_ops", [
   kernel_symbol(nvme_queue_rq),
   kernel_symbol(nvme_commit_rqs),
   kernel_symbol(nvme_pci_complete_rq),
   kernel_symbol(nvme_poll),
-  0,
+  kernel_symbol(nvme_timeout),
   kernel_symbol(nvme_create_dmabuf_token),
   kernel_symbol(nvme_queue_rqs),
 ]);
@@ -105,6 +111,7 @@ export function nvme_probe(cpu: Cpu): number {
 }
 
 function nvme_setup(cpu: Cpu, dev: NvmeDevPtr): number {
+  nvme_init_abort(cpu, dev);
   let error = nvme_alloc_memory(cpu, dev);
   if (error === 0) error = nvme_configure_admin_queue(cpu, dev);
   if (error === 0) error = to_errno(nvme_identify_ctrl(cpu, dev));
@@ -173,8 +180,8 @@ function nvme_create_queue(cpu: Cpu, dev: NvmeDevPtr, qid: number, depth: number
   }
   dev_set_online_queues(cpu, dev, qid);
   if (!polled) {
-    request_irq(cpu, qid - 1, IO_IRQ, NVME_IRQ, nvmeq);
-    nvme_msix_program(cpu, qid, qid - 1, IO_IRQ);
+    nvme_request_io_irq(cpu, nvmeq);
+    nvme_msix_program(cpu, qid, nvme_queue_vector_cpu(qid), IO_IRQ);
   }
   return 0;
 }
@@ -191,6 +198,7 @@ function nvme_alloc_ns(cpu: Cpu, dev: NvmeDevPtr): number {
     queue_depth: dev_q_depth(cpu, dev) - 1,
     cmd_size: NVME_IOD_SIZE,
     driver_data: dev,
+    timeout: NVME_IO_TIMEOUT,
     limits: {
       max_hw_bytes: max,
       logical_block_size: 1 << lba_shift,
@@ -242,6 +250,7 @@ export function nvme_remove(cpu: Cpu): void {
   if (dev === 0) return;
   nvme_set_dev(cpu, 0);
   del_gendisk(cpu, dev_disk(cpu, dev));
+  cancel_work_sync(cpu, dev_abort_work(dev));
   nvme_disable_io_queues(cpu, dev);
   nvme_shutdown_ctrl(cpu);
   nvme_dev_release(cpu, dev);
@@ -259,7 +268,7 @@ function nvme_disable_io_queues(cpu: Cpu, dev: NvmeDevPtr): void {
 function nvme_dev_release(cpu: Cpu, dev: NvmeDevPtr): void {
   nvme_disable_ctrl(cpu);
   free_irq(cpu, ADMIN_CPU, ADMIN_IRQ);
-  for (let id = 0; id < cpu.config.cpus; id++) free_irq(cpu, id, IO_IRQ);
+  for (let qid = 1; qid <= cpu.config.cpus; qid++) nvme_free_io_irq(cpu, qid);
   // synchronize_irq: a handler that began before may still look at its queue, perhaps for a late interrupt.
   // Handlers are RCU read sections.
   synchronize_rcu(cpu);

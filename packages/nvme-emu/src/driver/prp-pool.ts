@@ -10,7 +10,7 @@ import { FAULT_PRP_POOL, should_fail } from "@ringside/core/debug/fault-inject";
 import { struct_layout } from "@ringside/core/debug/layout";
 import type { DevicePtr } from "@ringside/core/dma/device";
 import { dma_alloc_coherent, dma_free_coherent, type Iova } from "@ringside/core/dma/mapping";
-import { spin_lock, spin_lock_init, spin_unlock } from "@ringside/core/lock/spinlock";
+import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "@ringside/core/lock/spinlock";
 import { GFP_KERNEL } from "@ringside/core/mm/slab";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 
@@ -47,7 +47,7 @@ struct_layout("nvme_prp_pools", PRP_POOLS_SIZE, [
 
 /** Returns 0 or -ENOMEM; then prp_pools_destroy frees what there is. `pools` is zeroed. */
 export function prp_pools_init(cpu: Cpu, dev: DevicePtr, pools: number): number {
-  spin_lock_init(cpu, pools + LOCK);
+  spin_lock_init(cpu, pools + LOCK, "&pool->lock");
   const error = pool_init(cpu, dev, pools, NVME_SMALL_POOL_SIZE, NR_SMALL);
   return error === 0 ? pool_init(cpu, dev, pools + LARGE, NVME_LARGE_POOL_SIZE, NR_LARGE) : error;
 }
@@ -79,19 +79,19 @@ export function prp_pools_destroy(cpu: Cpu, dev: DevicePtr, pools: number): void
 export function prp_alloc(cpu: Cpu, pools: number, small: boolean): number {
   if (should_fail(cpu, FAULT_PRP_POOL)) return 0;
   const pool = small ? pools : pools + LARGE;
-  spin_lock(cpu, pools + LOCK);
+  spin_lock_irqsave(cpu, pools + LOCK);
   const list = cpu.mem.read(pool + FREE);
   if (list !== 0) cpu.mem.write(pool + FREE, cpu.mem.read(list));
-  spin_unlock(cpu, pools + LOCK);
+  spin_unlock_irqrestore(cpu, pools + LOCK);
   return list;
 }
 
 export function prp_free(cpu: Cpu, pools: number, list: number, small: boolean): void {
   const pool = small ? pools : pools + LARGE;
-  spin_lock(cpu, pools + LOCK);
+  spin_lock_irqsave(cpu, pools + LOCK);
   cpu.mem.write(list, cpu.mem.read(pool + FREE));
   cpu.mem.write(pool + FREE, list);
-  spin_unlock(cpu, pools + LOCK);
+  spin_unlock_irqrestore(cpu, pools + LOCK);
 }
 
 /** The address the device knows the list by. */

@@ -20,6 +20,7 @@ import {
   type Iova,
 } from "@ringside/core/dma/mapping";
 import { BIO_VEC_SIZE, bvec_len, bvec_virt, type BioVecPtr } from "@ringside/core/fs/bvec";
+import { PAGE_SIZE } from "@ringside/core/mm/memory-map";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { nvme_dmabuf_map_dma } from "./dmabuf-map.ts";
 import {
@@ -38,7 +39,6 @@ import {
 import { prp_alloc, prp_dma, prp_free } from "./prp-pool.ts";
 
 const PAGE_SHIFT = 12;
-const PAGE_SIZE = 4096;
 const PAGE_MASK = 4095;
 const PRP_SIZE = 8;
 const SMALL_ENTRIES = 32;

@@ -89,8 +89,8 @@ export function nvme_alloc_queue(
   mem.write(nvmeq + Q_DEPTH, depth);
   mem.write(nvmeq + SQ_DB, nvme_sq_doorbell(qid));
   mem.write(nvmeq + CQ_DB, nvme_cq_doorbell(qid));
-  spin_lock_init(cpu, nvmeq + SQ_LOCK);
-  spin_lock_init(cpu, nvmeq + CQ_LOCK);
+  spin_lock_init(cpu, nvmeq + SQ_LOCK, "&nvmeq->sq_lock");
+  spin_lock_init(cpu, nvmeq + CQ_LOCK, "&nvmeq->cq_poll_lock");
   const handle = stack_push(cpu, 4);
   mem.write(nvmeq + SQ_CMDS, dma_alloc_coherent(cpu, NVME_DEVICE, depth * NVME_SQE_SIZE, handle, GFP_KERNEL));
   mem.write(nvmeq + SQ_DMA, mem.read(handle));

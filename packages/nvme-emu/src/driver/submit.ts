@@ -7,7 +7,6 @@
  */
 import { LOG_WARN, printk } from "@ringside/core/debug/dmesg";
 import {
-  blk_mq_start_request,
   blk_rq_bytes,
   blk_rq_pos,
   type HctxPtr,
@@ -18,10 +17,16 @@ import {
   rq_hctx,
   rq_is_dmabuf_map,
   rq_next,
+  rq_queue,
   rq_set_next,
   rq_tag,
 } from "@ringside/core/block/request";
 import { BLK_STS_NOTSUPP, BLK_STS_OK } from "@ringside/core/block/status";
+import {
+  blk_mq_batch_deadline,
+  blk_mq_start_batched,
+  blk_mq_start_request,
+} from "@ringside/core/block/timeout";
 import { spin_lock, spin_unlock } from "@ringside/core/lock/spinlock";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { nvme_ring_device } from "../spec/bar.ts";
@@ -123,6 +128,8 @@ export function nvme_queue_rqs(cpu: Cpu, list: RequestPtr): RequestPtr {
   let batch = 0 as RequestPtr;
   let batch_tail = 0 as RequestPtr;
   let hctx = rq_hctx(cpu, list);
+  const q = rq_queue(cpu, list);
+  const deadline = blk_mq_batch_deadline(cpu, q);
   for (let rq = list; rq !== 0; ) {
     const next = rq_next(cpu, rq);
     if (rq_hctx(cpu, rq) !== hctx) {
@@ -132,7 +139,7 @@ export function nvme_queue_rqs(cpu: Cpu, list: RequestPtr): RequestPtr {
     }
     rq_set_next(cpu, rq, 0);
     if (nvme_prep_rq(cpu, hctx_driver_data(cpu, hctx) as NvmeQueuePtr, rq) === BLK_STS_OK) {
-      blk_mq_start_request(cpu, rq);
+      blk_mq_start_batched(cpu, q, rq, deadline);
       if (batch === 0) batch = rq;
       else rq_set_next(cpu, batch_tail, rq);
       batch_tail = rq;

@@ -138,7 +138,7 @@ function start(cpu: Cpu, job: number): void {
   }
   const seqno = cpu.mem.read(buf + VRAM_FENCE_SEQ) + 1;
   cpu.mem.write(buf + VRAM_FENCE_SEQ, seqno);
-  spin_lock_init(cpu, fence + FENCE_LOCK);
+  spin_lock_init(cpu, fence + FENCE_LOCK, "&fence->lock");
   const context = cpu.mem.read64(buf + VRAM_FENCE_CTX);
   dma_fence_init(cpu, fence, vram_fence_ops, fence + FENCE_LOCK, context, seqno);
   cpu.mem.fetchAdd(buf + VRAM_MOVES_PENDING, 1);

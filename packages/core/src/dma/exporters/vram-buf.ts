@@ -35,7 +35,7 @@ export const TTM_PL_VRAM = 2;
 export const VRAM_DMABUF = 0;
 export const VRAM_NR_PAGES = 4;
 export const VRAM_FENCE_CTX = 8;
-// The pointer is guarded by LOCK. Switched by one mover at a time, see the head.
+// The pointer is guarded by VRAM_LOCK. Switched by one mover at a time, see the head.
 const PLACEMENT = 16;
 // Guarded by the reservation lock:
 export const VRAM_FENCE_SEQ = 20;
@@ -45,7 +45,7 @@ export const VRAM_MOVES_PENDING = 28;
 // Atomic: map_dma_buf waits while it is 1. Its waiters:
 export const VRAM_BLOCKED = 32;
 export const VRAM_WAITQ = 36;
-const LOCK = 48;
+export const VRAM_LOCK = 48;
 /** Where the current placement is: TTM_PL_*. Written with PLACEMENT. */
 const RESIDENCE = 52;
 /** struct vram_user: the words of CPU accesses. */
@@ -70,7 +70,7 @@ struct_layout("vram_buf", VRAM_BUF_SIZE, [
   ["moves_pending", VRAM_MOVES_PENDING, 4],
   ["blocked", VRAM_BLOCKED, 4],
   ["waitq", VRAM_WAITQ, WAIT_QUEUE_HEAD_SIZE],
-  ["lock", LOCK, 4],
+  ["lock", VRAM_LOCK, 4],
   ["residence", RESIDENCE, 4],
   ["user", VRAM_USER, 128],
 ]);
@@ -125,11 +125,11 @@ export function vram_placement_pages(placement: PlacementPtr): number {
 
 /** Makes `placement` the buffer's; returns the one before, or 0. */
 export function vram_switch(cpu: Cpu, buf: VramBufPtr, placement: PlacementPtr): PlacementPtr {
-  spin_lock(cpu, buf + LOCK);
+  spin_lock(cpu, buf + VRAM_LOCK);
   const before = cpu.mem.read(buf + PLACEMENT) as PlacementPtr;
   cpu.mem.write(buf + PLACEMENT, placement);
   if (placement !== 0) cpu.mem.writeOnce(buf + RESIDENCE, cpu.mem.read(placement + KIND));
-  spin_unlock(cpu, buf + LOCK);
+  spin_unlock(cpu, buf + VRAM_LOCK);
   return before;
 }
 
@@ -138,12 +138,12 @@ export function vram_switch(cpu: Cpu, buf: VramBufPtr, placement: PlacementPtr):
  * be given to anybody when the buffer leaves them. Pages of VRAM are not held; they get poisoned.
  */
 export function vram_placement_get(cpu: Cpu, buf: VramBufPtr): PlacementPtr {
-  spin_lock(cpu, buf + LOCK);
+  spin_lock(cpu, buf + VRAM_LOCK);
   const placement = cpu.mem.read(buf + PLACEMENT) as PlacementPtr;
   refcount_inc(cpu, placement + REFS);
   const run = cpu.mem.read(placement + RUN);
   if (run !== 0) get_page(cpu, run);
-  spin_unlock(cpu, buf + LOCK);
+  spin_unlock(cpu, buf + VRAM_LOCK);
   return placement;
 }
 

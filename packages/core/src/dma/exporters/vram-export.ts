@@ -5,6 +5,7 @@ import { EINVAL, ENOMEM, ERR_PTR, IS_ERR, PTR_ERR } from "../../debug/errno.ts";
 import { kernel_rodata, kernel_symbol } from "../../debug/image.ts";
 import { violation, WARN_ON } from "../../debug/warn.ts";
 import { PAGE_SIZE } from "../../mm/memory-map.ts";
+import { spin_lock_init } from "../../lock/spinlock.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "../../mm/slab.ts";
 import type { Cpu } from "../../sched/cpu.ts";
 import { MAX_SCHEDULE_TIMEOUT, schedule_timeout } from "../../sched/schedule.ts";
@@ -33,6 +34,7 @@ import {
   TTM_PL_VRAM,
   VRAM_BLOCKED,
   VRAM_BUF_SIZE,
+  VRAM_LOCK,
   vram_dmabuf,
   VRAM_DMABUF,
   VRAM_FENCE_CTX,
@@ -143,6 +145,7 @@ export function vram_create(cpu: Cpu, bytes: number): VramBufPtr {
   const nr = bytes / PAGE_SIZE;
   cpu.mem.write(buf + VRAM_NR_PAGES, nr);
   cpu.mem.write64(buf + VRAM_FENCE_CTX, dma_fence_context_alloc(cpu, 1));
+  spin_lock_init(cpu, buf + VRAM_LOCK);
   init_waitqueue_head(cpu, buf + VRAM_WAITQ);
   const ready = vram_user_init(cpu, buf + VRAM_USER) !== 0;
   const placement = ready ? vram_place(cpu, nr, TTM_PL_VRAM) : (0 as PlacementPtr);

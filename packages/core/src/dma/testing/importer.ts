@@ -27,10 +27,9 @@ function importer_fence_name(): number {
   return NAME;
 }
 const NAME_FN = kernel_symbol(importer_fence_name);
-const FENCE_OPS = kernel_rodata("test_importer_fence_ops", [NAME_FN, NAME_FN, 0, 0, 0, 0]);
-const FENCE_LOCK = DMA_FENCE_SIZE;
-/** Multiple of 8 behind the lock. */
-const FENCE_WORK = DMA_FENCE_SIZE + 8;
+const FENCE_OPS = kernel_rodata("test_importer_fence_ops", [NAME_FN, NAME_FN, 0, 0, 0, 0, 0]);
+/** Behind the fence, for the signal that comes later. */
+const FENCE_WORK = DMA_FENCE_SIZE;
 
 export function importer_init(cpu: Cpu): void {
   if (device_init(cpu, IMPORTER_DEV, "importer0") < 0) throw new Error("no device");
@@ -46,7 +45,7 @@ export function add_fence(cpu: Cpu, dmabuf: DmaBufPtr, usage: number): DmaFenceP
   const resv = dma_buf_resv(cpu, dmabuf);
   if (dma_resv_reserve_fences(cpu, resv, 1) < 0) throw new Error("no room for a fence");
   const fence = kzalloc(cpu, FENCE_WORK + WORK_STRUCT_SIZE, GFP_KERNEL) as DmaFencePtr;
-  dma_fence_init(cpu, fence, FENCE_OPS, fence + FENCE_LOCK, dma_fence_context_alloc(cpu, 1), 1);
+  dma_fence_init(cpu, fence, FENCE_OPS, 0, dma_fence_context_alloc(cpu, 1), 1);
   dma_resv_add_fence(cpu, resv, fence, usage);
   return fence;
 }

@@ -1,7 +1,6 @@
-/** Fences for tests: a lock of their own, a name, no driver behind. */
+/** Fences for tests: their own lock, a name, no driver behind. */
 import { kernel_rodata, kernel_symbol } from "../../debug/image.ts";
 import { kernel_string } from "../../debug/strings.ts";
-import { spin_lock_init } from "../../lock/spinlock.ts";
 import { GFP_KERNEL, kmalloc } from "../../mm/slab.ts";
 import type { Cpu } from "../../sched/cpu.ts";
 import { DMA_FENCE_SIZE, dma_fence_init, type DmaFencePtr } from "../fence.ts";
@@ -14,17 +13,16 @@ export const MOCK_OPS: number = kernel_rodata("mock_fence_ops", [
   0,
   0,
   0,
+  0,
 ]);
-const LOCK = DMA_FENCE_SIZE;
 
 function mock_name(_cpu: Cpu, _fence: number): number {
   return NAME;
 }
 
-/** An unsignaled fence with one reference. */
+/** An unsignaled fence with one reference; 0 when out of memory. */
 export function mock_fence(cpu: Cpu, context: number, seqno: number): DmaFencePtr {
-  const fence = kmalloc(cpu, DMA_FENCE_SIZE + 4, GFP_KERNEL) as DmaFencePtr;
-  spin_lock_init(cpu, fence + LOCK);
-  dma_fence_init(cpu, fence, MOCK_OPS, fence + LOCK, context, seqno);
+  const fence = kmalloc(cpu, DMA_FENCE_SIZE, GFP_KERNEL) as DmaFencePtr;
+  if (fence !== 0) dma_fence_init(cpu, fence, MOCK_OPS, 0, context, seqno);
   return fence;
 }

@@ -1,0 +1,99 @@
+/** `ringside conformance`: the public test suites of the kernel world against this kernel. */
+import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import type { ConformanceReport } from "@ringside/conformance/report";
+import { conformance_progress, conformance_text, suites_text } from "./conformance-view.ts";
+import { mutant_name } from "./mutant-name.ts";
+import { duration, integer } from "./values.ts";
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+const EXIT_INTERRUPTED = 130;
+
+interface Flags {
+  readonly list?: true | undefined;
+  readonly case?: string[] | undefined;
+  readonly seconds?: number | undefined;
+  readonly repeat: number;
+  readonly seed: number;
+  readonly mutant?: string | undefined;
+  readonly json?: true | undefined;
+}
+
+export function conformance_command(): CommandUnknownOpts {
+  return new Command("conformance")
+    .description("run public kernel test suites on real threads, under the lock validator")
+    .argument("[suite...]", "suites to run; all when none is named (see --list)")
+    .option("--list", "list suites and cases, run nothing")
+    .option("--case <name...>", "run only these cases")
+    .option("--seconds <s>", "how long each timed case runs (default: its own time)", duration(86_400))
+    .option("--repeat <n>", "run each case so often, or until it fails", integer(1, 1_000_000), 1)
+    .option("--seed <n>", "seed of all random choices", integer(1, 2 ** 31 - 1), 1)
+    .option("--mutant <name>", "plant a bug; alone, runs the case that must catch it", mutant_name)
+    .option("--json", "one JSON document on stdout")
+    .action(async (suites, flags) => {
+      process.exitCode = flags.list === true ? await list(suites, flags) : await conformance(suites, flags);
+    });
+}
+
+/** An empty list means no restriction. */
+function named(names: readonly string[] | undefined): readonly string[] | undefined {
+  return names !== undefined && names.length > 0 ? names : undefined;
+}
+
+/** Loaded only when asked for: suites are kernel code, and other commands do without. */
+async function runner(): Promise<typeof import("@ringside/conformance/runner")> {
+  return await import("@ringside/conformance/runner");
+}
+
+async function list(suites: readonly string[], flags: Flags): Promise<number> {
+  const { PUBLIC_SUITES, UnknownName, choose } = await runner();
+  try {
+    const chosen = choose(PUBLIC_SUITES, { suites: named(suites), cases: flags.case });
+    const found = chosen.map(({ suite, cases }) => ({
+      name: suite.name,
+      source: suite.source,
+      cases: cases.map((test) => test.name),
+    }));
+    console.log(flags.json === true ? JSON.stringify(found) : suites_text(found));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof UnknownName)) throw error;
+    return usage(error);
+  }
+}
+
+function usage(error: Error): number {
+  console.error(`error: ${error.message} (see ringside conformance --list)`);
+  return EXIT_USAGE;
+}
+
+async function conformance(suites: readonly string[], flags: Flags): Promise<number> {
+  const { UnknownName, runConformance } = await runner();
+  const abort = new AbortController();
+  const interrupt = (): void => {
+    // A second Ctrl-C does not wait for the report.
+    if (abort.signal.aborted) process.exit(EXIT_INTERRUPTED);
+    abort.abort();
+  };
+  process.on("SIGINT", interrupt);
+  const view = conformance_progress(process.stderr);
+  try {
+    const { seconds, repeat, seed, mutant } = flags;
+    const chosen = { suites: named(suites), cases: flags.case, seconds, repeat, seed, mutant };
+    const report = await runConformance({ ...chosen, signal: abort.signal, onProgress: view.update });
+    view.done();
+    console.log(flags.json === true ? JSON.stringify(report) : conformance_text(report, flags));
+    return exit_code(report);
+  } catch (error) {
+    if (!(error instanceof UnknownName)) throw error;
+    return usage(error);
+  } finally {
+    view.done();
+    process.off("SIGINT", interrupt);
+  }
+}
+
+function exit_code(report: ConformanceReport): number {
+  if (report.interrupted === true) return EXIT_INTERRUPTED;
+  return report.ok ? 0 : EXIT_FAILED;
+}

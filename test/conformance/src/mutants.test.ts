@@ -1,0 +1,36 @@
+/** Every mutant that a public test must catch is caught by that test. */
+// First: the root of the kernel image.
+import { runConformance } from "./runner.ts";
+import { MUTANTS } from "@ringside/mutants/index";
+import { expect, test } from "vitest";
+
+const TARGETED = MUTANTS.filter((mutant) => mutant.conformance !== undefined);
+/** Timed cases look for as long as that, in seconds. */
+const SECONDS = 2;
+/** A race may be missed once on a busy machine. */
+const TRIES = 4;
+const CASE_MS = 120_000;
+
+// Side by side: a mutant that hangs leaves the cores to others.
+test.concurrent.for(TARGETED)(
+  "$name is caught by $conformance.suite/$conformance.case",
+  { timeout: CASE_MS },
+  async (mutant) => {
+    const report = await runConformance({ mutant: mutant.name, seconds: SECONDS, repeat: TRIES });
+    const cases = report.suites.flatMap((suite) => suite.cases);
+    expect(cases.map((each) => each.name)).toEqual([mutant.conformance?.case]);
+    const [result] = cases;
+    expect(result?.ok, "the case passed").toBe(false);
+    expect(
+      mutant.caughtBy.filter((text) => result?.detail.includes(text)),
+      result?.detail,
+    ).not.toEqual([]);
+  },
+);
+
+test("every mutant names where it is caught", () => {
+  for (const { name, stress, conformance, caughtBy } of MUTANTS) {
+    expect(stress !== undefined || conformance !== undefined, name).toBe(true);
+    expect(caughtBy, name).not.toEqual([]);
+  }
+});
