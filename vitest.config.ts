@@ -8,6 +8,8 @@ export default defineConfig({
     experimental: { viteModuleRunner: false },
     // Two cores: one test file boots machines while another computes.
     maxWorkers: 2,
+    // Concurrent tests are those that mostly wait, for machines that hang.
+    maxConcurrency: 3,
     testTimeout: 60_000,
   },
 });

@@ -86,7 +86,7 @@ export const LOCKDEP_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: LOCKDEP,
-        find: "  if (first_report(cpu, UNLOCK, class_id, site)) report_bad_unlock(cpu, class_id, lock, site);\n",
+        find: "  if (first_report(cpu, UNLOCK, class_id, site)) report_bad_unlock(cpu, class_id, site);\n",
         replace: "",
       },
     ],

@@ -115,7 +115,7 @@ export function rcu_torture_barrier_once(cpu: Cpu): boolean {
   printk(cpu, LOG_INFO, `barrier_cbs_invoked = ${invoked}, n_barrier_cbs = ${n}`);
   WARN(cpu, true, "rcu_torture_barrier: callbacks ran after rcu_barrier returned");
   // The heads are used again in the next round.
-  while (cpu.mem.loadAcquire(CBS_INVOKED) !== n) torture_sleep(cpu, 1);
+  while (cpu.mem.loadAcquire(CBS_INVOKED) < n && !torture_must_stop(cpu)) torture_sleep(cpu, 1);
   return false;
 }
 

@@ -7,6 +7,7 @@ import {
   call_rcu,
   cond_synchronize_rcu,
   cond_synchronize_rcu_expedited,
+  cond_synchronize_rcu_expedited_full,
   cond_synchronize_rcu_full,
   get_state_synchronize_rcu,
   get_state_synchronize_rcu_full,
@@ -18,6 +19,7 @@ import {
   type RcuHeadPtr,
   start_poll_synchronize_rcu,
   start_poll_synchronize_rcu_expedited,
+  start_poll_synchronize_rcu_expedited_full,
   start_poll_synchronize_rcu_full,
   synchronize_rcu,
   synchronize_rcu_expedited,
@@ -27,10 +29,12 @@ import {
   BUSTED,
   GP_COND,
   GP_COND_EXP,
+  GP_COND_EXP_FULL,
   GP_COND_FULL,
   GP_EXP,
   GP_POLL,
   GP_POLL_EXP,
+  GP_POLL_EXP_FULL,
   GP_POLL_FULL,
   GP_SYNC,
   rcu_torture_age,
@@ -86,19 +90,20 @@ function rcu_torture_cb(cpu: Cpu, head: number): void {
   if (!rcu_torture_age(cpu, p)) torture_deferred_free(cpu, p);
 }
 
-/** Does `busted` know this way? It has no cookies. */
+const COND_FULL = GP_COND_FULL | GP_COND_EXP_FULL;
+const FULL = COND_FULL | GP_POLL_FULL | GP_POLL_EXP_FULL;
+const COOKIES = FULL | GP_COND | GP_COND_EXP | GP_POLL | GP_POLL_EXP;
+
+/** Does the flavour know this way? \`busted\` has no cookies. */
 export function torture_has_way(cpu: Cpu, way: number): boolean {
-  return (
-    !busted(cpu) ||
-    (way & (GP_COND | GP_COND_EXP | GP_COND_FULL | GP_POLL | GP_POLL_EXP | GP_POLL_FULL)) === 0
-  );
+  return !busted(cpu) || (way & COOKIES) === 0;
 }
 
 /** Waits for a grace period in the way GP_...; not GP_NORMAL. */
 export function torture_wait_gp(cpu: Cpu, way: number): void {
   if (way === GP_SYNC) torture_sync(cpu);
   else if (way === GP_EXP) torture_exp_sync(cpu);
-  else if (way === GP_COND_FULL || way === GP_POLL_FULL) wait_full(cpu, way);
+  else if ((way & FULL) !== 0) wait_full(cpu, way);
   else wait_cookie(cpu, way);
 }
 
@@ -123,12 +128,14 @@ function wait_cookie(cpu: Cpu, way: number): void {
 
 function wait_full(cpu: Cpu, way: number): void {
   const rgosp = stack_push(cpu, RCU_GP_OLDSTATE_SIZE);
-  if (way === GP_COND_FULL) {
+  if ((way & COND_FULL) !== 0) {
     get_state_synchronize_rcu_full(cpu, rgosp);
     dawdle(cpu);
-    cond_synchronize_rcu_full(cpu, rgosp);
+    if (way === GP_COND_FULL) cond_synchronize_rcu_full(cpu, rgosp);
+    else cond_synchronize_rcu_expedited_full(cpu, rgosp);
   } else {
-    start_poll_synchronize_rcu_full(cpu, rgosp);
+    if (way === GP_POLL_FULL) start_poll_synchronize_rcu_full(cpu, rgosp);
+    else start_poll_synchronize_rcu_expedited_full(cpu, rgosp);
     while (!poll_state_synchronize_rcu_full(cpu, rgosp)) dawdle(cpu);
   }
   stack_pop(cpu, rgosp);

@@ -35,7 +35,11 @@ export const GP_POLL = 32;
 export const GP_POLL_EXP = 64;
 export const GP_POLL_FULL = 128;
 export const GP_SYNC = 256;
-export const GP_ALL = 511;
+export const GP_COND_EXP_FULL = 512;
+export const GP_POLL_EXP_FULL = 1024;
+/** How many ways there are. */
+export const GP_WAYS_COUNT = 11;
+export const GP_ALL: number = (1 << GP_WAYS_COUNT) - 1;
 
 export interface TortureParams {
   readonly flavor: Flavor;

@@ -30,6 +30,7 @@ import {
   GP_ALL,
   GP_NORMAL,
   GP_WAYS,
+  GP_WAYS_COUNT,
   NFAKEWRITERS,
   rcu_torture_alloc,
   RCU_TORTURE_CURRENT,
@@ -73,7 +74,7 @@ function writer_state(cpu: Cpu, state: number): void {
 function choose_way(cpu: Cpu): number {
   const ways = cpu.mem.read(GP_WAYS);
   for (;;) {
-    const way = 1 << (cpu.random32() % 9);
+    const way = 1 << (cpu.random32() % GP_WAYS_COUNT);
     if ((way & ways & GP_ALL) !== 0 && torture_has_way(cpu, way)) return way;
   }
 }

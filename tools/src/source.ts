@@ -70,9 +70,9 @@ export function hasPermit(file: SourceFile, offset: number, label: string): bool
   return false;
 }
 
-/** Tests and their support: they may do what the code under test may not. */
+/** Tests and their support: they may do what the code under test may not. The conformance suites are a product. */
 export function isTest(path: string): boolean {
-  return /\.test\.ts$|\/testing\/|^test\//.test(path);
+  return /\.test\.ts$|\/testing\/|^test\/(?!conformance\/)/.test(path);
 }
 
 /** Folder name of the workspace package a file belongs to: "core", "workers", "tools", ... */

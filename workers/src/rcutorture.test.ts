@@ -1,6 +1,6 @@
 /** The rcutorture runner: a sound RCU passes, a busted one is caught at once, and a stop gives a report. */
 import { expect, test } from "vitest";
-import { DEFAULT_RCUTORTURE, run_rcutorture } from "./rcutorture.ts";
+import { DEFAULT_RCUTORTURE, READERS_MAX, run_rcutorture } from "./rcutorture.ts";
 
 const FEW = { ...DEFAULT_RCUTORTURE, readers: 2 };
 const MACHINE_MS = 60_000;
@@ -37,6 +37,11 @@ test("busted fails, and the run ends at the first failure", { timeout: MACHINE_M
   expect(report.pipe.slice(2).some((sections) => sections > 0)).toBe(true);
   expect(report.warnings.join()).toContain("too-short grace period");
   expect(report.leaks).toEqual([]);
+});
+
+test("as many readers as there may be find room", { timeout: MACHINE_MS }, async () => {
+  const { report } = await run_rcutorture({ ...DEFAULT_RCUTORTURE, readers: READERS_MAX, seconds: 0.2 });
+  expect(report).toMatchObject({ ok: true, readers: READERS_MAX, violations: [], warnings: [] });
 });
 
 test("an interrupted run reports what it has", { timeout: MACHINE_MS }, async () => {

@@ -48,6 +48,8 @@ const TICK_MS = 100;
 const PROGRESS_MS = 1000;
 const CALL_MS = 60_000;
 const MIB = 1 << 20;
+/** RAM of a machine without readers; each CPU more has queues of its own. */
+const BASE_MIB = 16;
 
 export interface RcutortureProgress {
   /** Seconds since the start. */
@@ -101,7 +103,7 @@ export async function run_rcutorture(
   const machine = await Machine.boot({
     cpus: FIRST_READER + options.readers,
     kthreads: DEFAULT_CONFIG.kthreads,
-    ram: 16 * MIB,
+    ram: (BASE_MIB + options.readers) * MIB,
     vram: MIB,
     media: 4 * MIB,
     seed: options.seed,

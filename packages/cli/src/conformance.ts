@@ -48,7 +48,8 @@ async function runner(): Promise<typeof import("@ringside/conformance/runner")> 
 async function list(suites: readonly string[], flags: Flags): Promise<number> {
   const { PUBLIC_SUITES, UnknownName, choose } = await runner();
   try {
-    const chosen = choose(PUBLIC_SUITES, { suites: named(suites), cases: flags.case });
+    const wanted = { suites: named(suites), cases: flags.case, mutant: flags.mutant };
+    const chosen = choose(PUBLIC_SUITES, wanted);
     const found = chosen.map(({ suite, cases }) => ({
       name: suite.name,
       source: suite.source,

@@ -35,7 +35,7 @@ function strict(command: CommandUnknownOpts, hint: string): void {
   command.exitOverride().configureOutput({
     outputError: (text, write) => {
       const said = text.trim().replaceAll(/\s*\n\s*/g, " ");
-      write(/expected|allowed/i.test(said) ? `${said}\n` : `${said} (${hint})\n`);
+      write(/expected|allowed|\(see /i.test(said) ? `${said}\n` : `${said} (${hint})\n`);
     },
   });
 }

@@ -6,7 +6,7 @@ import type { CaseResult } from "./report.ts";
 import { suites } from "./suites/index.ts";
 
 /** Timed cases show the same in a moment, only less often. */
-const SECONDS = 0.3;
+const SECONDS = 0.1;
 const SUITE_MS = 600_000;
 
 describe.each(suites)("$name ($source)", (suite) => {

@@ -11,7 +11,7 @@ const SECONDS = 2;
 const TRIES = 4;
 const CASE_MS = 120_000;
 
-// Side by side: a mutant that hangs leaves the cores to others.
+// Side by side (maxConcurrency in vitest.config.ts): a mutant that hangs leaves the cores to others.
 test.concurrent.for(TARGETED)(
   "$name is caught by $conformance.suite/$conformance.case",
   { timeout: CASE_MS },

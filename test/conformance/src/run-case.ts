@@ -151,13 +151,19 @@ async function collect_leaks(machine: Machine, { hangMs }: CaseSettings): Promis
   return leaks as string[];
 }
 
+/** A verdict, and how many records of the log it is about. */
+export interface Judged {
+  readonly result: CaseResult;
+  readonly records: number;
+}
+
 /** Runs `test` of `suite`; never rejects. */
 export async function run_case(
   machine: Machine,
   suite: Suite,
   test: Case,
   settings: CaseSettings,
-): Promise<CaseResult> {
+): Promise<Judged> {
   const { name, warns = [] } = test;
   try {
     await bounded(
@@ -167,11 +173,15 @@ export async function run_case(
     );
     const { failures, notes, clean } = await run_bodies(machine, suite, test, settings);
     const leaks = clean ? await collect_leaks(machine, settings) : [];
-    const problems = [...failures, ...judge_log(machine.log(), warns), ...leaks];
+    // Read once: what comes after it is judged later.
+    const log = machine.log();
+    const problems = [...failures, ...judge_log(log, warns), ...leaks];
     if (!clean) machine.giveUp(new Error(problems[0]));
-    if (problems.length === 0) return { name, ok: true, detail: notes.join("\n") };
-    return { name, ok: false, detail: detail([...problems, ...notes]) };
+    const ok = problems.length === 0;
+    const text = ok ? notes.join("\n") : detail([...problems, ...notes]);
+    return { result: { name, ok, detail: text }, records: log.length };
   } catch (error) {
-    return { name, ok: false, detail: await post_mortem(machine, error, warns) };
+    const text = await post_mortem(machine, error, warns);
+    return { result: { name, ok: false, detail: text }, records: machine.log().length };
   }
 }

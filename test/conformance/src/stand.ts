@@ -53,9 +53,9 @@ export class Stand {
     signal?.addEventListener("abort", abort, { once: true });
     // It may have come while the machine booted.
     if (signal?.aborted === true) abort();
-    const result = await run_case(machine, suite, test, settings);
+    const { result, records } = await run_case(machine, suite, test, settings);
     signal?.removeEventListener("abort", abort);
-    held.last = { result, warns: test.warns ?? [], judged: machine.log().length };
+    held.last = { result, warns: test.warns ?? [], judged: records };
     this.#judgeBoot(held);
     if (test.alone === true || machine.failure !== undefined) await this.end();
     return result;

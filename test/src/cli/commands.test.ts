@@ -60,6 +60,11 @@ describe("ringside conformance", () => {
     ]);
   });
 
+  it("with a mutant lists the case that must catch it", async () => {
+    const { stdout } = await ringside(["conformance", "--list", "--mutant", "fence-wait-of-0"]);
+    expect(stdout).toBe("st-dma-fence (drivers/dma-buf/st-dma-fence.c)\n  test_wait\n");
+  });
+
   it("with a mutant runs the case that must catch it, exits 1 and says how to repeat it", async () => {
     const mutant = MUTANTS.find((each) => each.conformance !== undefined);
     const { status, stdout, stderr } = await ringside(["conformance", "--mutant", mutant?.name ?? "none"]);
@@ -75,6 +80,7 @@ describe("ringside conformance", () => {
   it.each([
     [["st-dma-fense"], /^error: unknown suite "st-dma-fense"; nearest: st-dma-fence, /],
     [["--case", "sanitychek"], /^error: unknown case "sanitychek"; nearest: sanitycheck, /],
+    [["--mutant", "nope"], /unknown mutant "nope"; nearest: .* \(see ringside list mutants\)\n$/],
     [["--repeat", "0"], /Expected a whole number/],
   ])("%j is bad usage: exit 2 and one line", async (args, line) => {
     const { status, stdout, stderr } = await ringside(["conformance", ...args]);

@@ -9,6 +9,7 @@ const PLACES = [
   "packages/cli",
   "scenarios",
   "workers",
+  "test/conformance",
 ];
 
 it.each(PLACES)("%s does not name Atomics or SharedArrayBuffer", (place) => {
@@ -24,6 +25,8 @@ it("control: atomics-sync, checker, tests, bench and tools do", () => {
     "packages/atomics-sync/src/a.ts",
     "packages/checker/src/a.ts",
     "packages/core/src/a.test.ts",
+    "test/conformance/src/a.test.ts",
+    "test/src/a.ts",
   ];
   for (const path of [...places, "packages/core/src/testing/solo.ts", "bench/src/a.ts", "tools/src/a.ts"]) {
     expect(check(atomics, { [path]: "Atomics.load(new Int32Array(new SharedArrayBuffer(4)), 0);" })).toEqual(

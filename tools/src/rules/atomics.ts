@@ -10,7 +10,7 @@
 import { hasPermit, isTest, packageOf, type SourceFile, walk } from "../source.ts";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
-const NO_ATOMICS = new Set(["core", "nvme-emu", "uring-emu", "scenarios", "workers", "cli"]);
+const NO_ATOMICS = new Set(["core", "nvme-emu", "uring-emu", "scenarios", "workers", "conformance", "cli"]);
 const NO_VIEWS = new Set(["core", "nvme-emu", "uring-emu"]);
 
 const SHARED = new Set(["Atomics", "SharedArrayBuffer"]);

@@ -29,6 +29,7 @@ import { queue_unquiesce } from "./freeze.ts";
 import {
   blk_queue_exit,
   blk_queue_quiesced,
+  blk_queue_still_quiesced,
   HCTX_TYPE_DEFAULT,
   HCTX_TYPE_POLL,
   queue_hctx,
@@ -113,7 +114,7 @@ function blk_mq_hold_request(cpu: Cpu, rq: RequestPtr): void {
   const hctx = rq_hctx(cpu, rq);
   blk_mq_request_bypass_insert(cpu, hctx, rq, 0);
   // It may have come first, and found an empty list.
-  if (!blk_queue_quiesced(cpu, hctx_queue(cpu, hctx))) queue_run_work(cpu, hctx);
+  if (!blk_queue_still_quiesced(cpu, hctx_queue(cpu, hctx))) queue_run_work(cpu, hctx);
 }
 
 /** Gives a list to the driver, at once if it takes lists, else one by one. One queue, one read section. */
@@ -220,7 +221,8 @@ function queue_run_work(cpu: Cpu, hctx: HctxPtr): void {
 
 /** Sends what waits on the dispatch list, here or, if `async`, from a worker. */
 export function blk_mq_run_hw_queue(cpu: Cpu, hctx: HctxPtr, async: boolean): void {
-  // Pairs with the append: who appended before we were called is seen, and later ones see to themselves.
+  // Pairs with the append: who appended before we were called is seen, and later ones see to themselves
+  // (blk_queue_still_quiesced).
   if (cpu.mem.loadAcquire(hctx + HCTX_DISPATCH) === 0 || blk_queue_quiesced(cpu, hctx_queue(cpu, hctx)))
     return;
   if (async) queue_run_work(cpu, hctx);

@@ -213,6 +213,13 @@ export function blk_queue_quiesced(cpu: Cpu, q: RequestQueuePtr): boolean {
   return (cpu.mem.readOnce(q + QUEUE_FLAGS) & QUEUE_FLAG_QUIESCED) !== 0;
 }
 
+/** The same right after an append to a dispatch list. */
+export function blk_queue_still_quiesced(cpu: Cpu, q: RequestQueuePtr): boolean {
+  // Pairs with the fetchAnd in queue_unquiesce, after which the lists are looked at: either we see the flag gone, or
+  // what we appended is seen. Otherwise it would wait for ever.
+  return (cpu.mem.loadAcquire(q + QUEUE_FLAGS) & QUEUE_FLAG_QUIESCED) !== 0;
+}
+
 /** blk_queue_rq_timeout: for requests started from now on, in ms. */
 export function blk_queue_rq_timeout(cpu: Cpu, q: RequestQueuePtr, timeout: number): void {
   cpu.mem.writeOnce(q + Q_RQ_TIMEOUT, timeout);

@@ -30,8 +30,10 @@ export const MQ_RQ_COMPLETE = 2;
 const RQF_TIMED_OUT = 1 << 30;
 const RQ_TIMEOUT_MASK = RQF_TIMED_OUT - 1;
 
+/** For walkers and the like; completions look by themselves. */
 export function blk_mq_rq_state(cpu: Cpu, rq: RequestPtr): number {
-  return cpu.mem.readOnce(rq + RQ_STATE);
+  // Pairs with the storeRelease in blk_mq_set_in_flight: who sees it in flight sees its deadline.
+  return cpu.mem.loadAcquire(rq + RQ_STATE);
 }
 /** The driver has it, or has had it: in flight or complete. */
 export function blk_mq_request_started(cpu: Cpu, rq: RequestPtr): boolean {
@@ -48,6 +50,10 @@ export function rq_timed_out(cpu: Cpu, rq: RequestPtr): boolean {
 export function rq_set_timed_out(cpu: Cpu, rq: RequestPtr, timed_out: boolean): void {
   const timeout = rq_timeout(cpu, rq);
   cpu.mem.writeOnce(rq + RQ_FLAGS, timed_out ? timeout | RQF_TIMED_OUT : timeout);
+}
+/** Neither late nor with a time-out of its own: nothing to look at when it is started. */
+export function rq_flags_clear(cpu: Cpu, rq: RequestPtr): boolean {
+  return cpu.mem.readOnce(rq + RQ_FLAGS) === 0;
 }
 /** `rq->timeout = ms`, before it is started. */
 export function rq_set_timeout(cpu: Cpu, rq: RequestPtr, ms: number): void {
@@ -73,7 +79,8 @@ export function blk_mq_rq_ctx_init(cpu: Cpu, rq: RequestPtr): void {
 
 /** To IN_FLIGHT; the deadline is set. */
 export function blk_mq_set_in_flight(cpu: Cpu, q: RequestQueuePtr, rq: RequestPtr): void {
-  // A walker that sees it in flight must see the deadline, or it would time out by the one of its former life.
+  // Pairs with the loadAcquire in blk_mq_rq_state: a walker that sees it in flight must see the deadline, or it would
+  // time out by the one of its former life.
   if (queue_iterated(cpu, q)) cpu.mem.storeRelease(rq + RQ_STATE, MQ_RQ_IN_FLIGHT);
   else cpu.mem.writeOnce(rq + RQ_STATE, MQ_RQ_IN_FLIGHT);
 }

@@ -52,6 +52,7 @@ import {
   MQ_RQ_IDLE,
   MQ_RQ_IN_FLIGHT,
   rq_deadline,
+  rq_flags_clear,
   rq_set_deadline,
   rq_set_timed_out,
   rq_timed_out,
@@ -122,7 +123,7 @@ export function blk_mq_start_request(cpu: Cpu, rq: RequestPtr): void {
  * it returned. So the clock and the timer are looked at once, and a deadline costs one store.
  */
 export function blk_mq_start_batched(cpu: Cpu, q: RequestQueuePtr, rq: RequestPtr, deadline: number): void {
-  if (rq_timeout(cpu, rq) === 0) rq_set_deadline(cpu, rq, deadline);
+  if (rq_flags_clear(cpu, rq)) rq_set_deadline(cpu, rq, deadline);
   else blk_add_timer(cpu, q, rq);
   blk_mq_set_in_flight(cpu, q, rq);
 }
@@ -133,6 +134,8 @@ export function blk_mq_batch_deadline(cpu: Cpu, q: RequestQueuePtr): number {
 
 /** Sets the deadline, and the queue's timer if nothing is armed or something later. */
 function blk_add_timer(cpu: Cpu, q: RequestQueuePtr, rq: RequestPtr): void {
+  // A request that ended by its time-out handler and was queued again can be late again.
+  if (rq_timed_out(cpu, rq)) rq_set_timed_out(cpu, rq, false);
   const own = rq_timeout(cpu, rq);
   rq_set_deadline(cpu, rq, armed_deadline(cpu, q, own === 0 ? queue_rq_timeout(cpu, q) : own));
 }
@@ -235,6 +238,5 @@ function blk_mq_rq_timed_out(cpu: Cpu, rq: RequestPtr): void {
     if (answer === BLK_EH_DONE) return;
     WARN_ON_ONCE(cpu, answer !== BLK_EH_RESET_TIMER);
   }
-  rq_set_timed_out(cpu, rq, false);
   blk_add_timer(cpu, rq_queue(cpu, rq), rq);
 }

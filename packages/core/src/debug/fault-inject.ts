@@ -96,9 +96,14 @@ export function fault_disarm(cpu: Cpu, fault: number): void {
   cpu.mem.fetchAnd(ARMED, ~(1 << fault));
 }
 
+/** Is it armed at all? For loops that ask should_fail in every round: look once, and ask only then. */
+export function fault_armed(cpu: Cpu, fault: number): boolean {
+  return (cpu.mem.readOnce(ARMED) & (1 << fault)) !== 0;
+}
+
 /** True when this call shall fail. */
 export function should_fail(cpu: Cpu, fault: number): boolean {
-  return (cpu.mem.readOnce(ARMED) & (1 << fault)) !== 0 && fault_strikes(cpu, fault);
+  return fault_armed(cpu, fault) && fault_strikes(cpu, fault);
 }
 
 function fault_strikes(cpu: Cpu, fault: number): boolean {

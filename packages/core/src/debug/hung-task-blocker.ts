@@ -18,6 +18,7 @@ import {
   held_depth_of,
   HELD_CLASS,
   HELD_FLAGS,
+  held_site_of,
 } from "../lock/lockdep-held.ts";
 import { mutex_owner } from "../lock/mutex.ts";
 import { list_next } from "../mm/list.ts";
@@ -43,6 +44,7 @@ import { wq_name } from "../sched/wq-queue.ts";
 import { WORK_FUNC } from "../sched/wq-work.ts";
 import { nr_worker_pools, POOL_BUSY_LIST, worker_pool } from "../sched/wq-worker.ts";
 import { STATIC_LIMIT, symbol_name } from "./image.ts";
+import { site_text } from "./site.ts";
 
 /** Workers looked at in one pool: more is a list that changes under our eyes. */
 const WORKERS_MAX = 128;
@@ -84,13 +86,14 @@ export function blocker_text(cpu: Cpu, id: number): string {
   }
 }
 
-/** The class of a lock that thread `id` is acquiring, as lockdep knows it. */
+/** " (&lock) at function file:line" of a lock that thread `id` is acquiring, as lockdep knows it. */
 function lock_text(cpu: Cpu, id: number, lock: number): string {
   if (!cpu.lockdep) return "";
   for (let i = held_depth_of(cpu, id) - 1; i >= 0; i--) {
     const entry = held_at_of(cpu, id, i);
-    if (cpu.mem.read(entry + HELD_ADDRESS) === lock)
-      return ` (${class_name(cpu, cpu.mem.read(entry + HELD_CLASS))})`;
+    if (cpu.mem.read(entry + HELD_ADDRESS) !== lock) continue;
+    const name = class_name(cpu, cpu.mem.read(entry + HELD_CLASS));
+    return ` (${name}) at ${site_text(cpu, held_site_of(cpu, entry))}`;
   }
   return "";
 }

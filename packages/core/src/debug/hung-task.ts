@@ -51,6 +51,8 @@ function task_lines(cpu: Cpu, id: number): string[] {
   ];
   const owner = blocker_owner(cpu, id);
   if (owner >= 0) lines.push(owner_line(cpu, id, owner));
+  else if (hung_task_blocker_type(cpu, id) === BLOCKER_MUTEX)
+    lines.push(`INFO: task ${name} is blocked on a mutex, but the owner is not found.`);
   return lines;
 }
 

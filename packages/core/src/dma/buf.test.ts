@@ -327,6 +327,12 @@ function said(cpu: Cpu, verb: () => void): string[] {
   verb();
   return dmesg(cpu).slice(before);
 }
+/** A descriptor of the buffer, without asking dma_buf_fd. */
+function installed(cpu: Cpu, d: DmaBufPtr): number {
+  const fd = get_unused_fd_flags(cpu, 0);
+  fd_install(cpu, fd, buf.dma_buf_file(cpu, d));
+  return fd;
+}
 const NOT_HELD = "resv not held: lockdep_assert_held";
 const HELD = "resv held: lockdep_assert_not_held";
 type Verb = (cpu: Cpu, d: DmaBufPtr, a: AttachmentPtr) => unknown;
@@ -339,6 +345,9 @@ const LOCKED_VERBS: [string, Verb, unknown][] = [
   ["dma_buf_invalidate_mappings", (cpu, d) => buf.dma_buf_invalidate_mappings(cpu, d), undefined],
 ];
 const UNLOCKED_VERBS: [string, Verb][] = [
+  ["dma_buf_export", (cpu, d) => buf.dma_buf_export(cpu, OPS, PRIV, 4096, buf.dma_buf_resv(cpu, d)) > 0],
+  ["dma_buf_fd", (cpu, d) => buf.dma_buf_fd(cpu, d) >= 0],
+  ["dma_buf_get", (cpu, d) => buf.dma_buf_get(cpu, installed(cpu, d)) === d],
   ["dma_buf_dynamic_attach", (cpu, d) => buf.dma_buf_dynamic_attach(cpu, d, DEV, IMPORTER, 0) > 0],
   ["dma_buf_attach", (cpu, d) => buf.dma_buf_attach(cpu, d, DEV) > 0],
   ["dma_buf_detach", (cpu, d, a) => buf.dma_buf_detach(cpu, d, a) === undefined],

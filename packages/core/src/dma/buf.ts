@@ -3,9 +3,9 @@
  * import. It lives as long as its file.
  *
  * The locking convention, which every verb asserts. An importer holds the reservation lock for map, unmap,
- * pin, unpin, vmap, vunmap, and must not hold it for attach, detach, put and begin or end of CPU access. An
- * exporter holds it for invalidate_mappings. The exporter's callbacks run accordingly: attach, detach, release
- * and CPU access unlocked, the others locked.
+ * pin, unpin, vmap, vunmap, and must not hold it for export, fd, get, put, attach, detach and begin or end of
+ * CPU access. An exporter holds it for invalidate_mappings. The exporter's callbacks run accordingly: attach,
+ * detach, release and CPU access unlocked, the others locked.
  *
  * Interface: dma_buf_export gives one reference; dma_buf_fd hands it to a descriptor; dma_buf_get and
  * dma_buf_put; buf-attach.ts for importers; dma_buf_invalidate_mappings before the exporter moves the buffer.
@@ -74,6 +74,7 @@ export function dma_buf_export(
   if (WARN_ON(cpu, priv === 0 || ops === 0 || !has_required_ops(cpu, ops))) {
     return ERR_PTR(-EINVAL) as DmaBufPtr;
   }
+  if (resv !== 0) dma_resv_assert_not_held(cpu, resv);
   const pin = cpu.mem.read(ops + DMA_BUF_OPS_PIN) !== 0;
   if (WARN_ON(cpu, pin !== (cpu.mem.read(ops + DMA_BUF_OPS_UNPIN) !== 0)))
     return ERR_PTR(-EINVAL) as DmaBufPtr;
@@ -120,6 +121,7 @@ function dma_buf_file_release(cpu: Cpu, file: FilePtr): void {
 /** Installs the buffer under a new descriptor, which takes over the caller's reference. fd or -errno. */
 export function dma_buf_fd(cpu: Cpu, dmabuf: DmaBufPtr, flags: number = 0): number {
   if (dmabuf === 0 || dma_buf_file(cpu, dmabuf) === 0) return -EINVAL;
+  dma_resv_assert_not_held(cpu, dma_buf_resv(cpu, dmabuf));
   const fd = get_unused_fd_flags(cpu, flags);
   if (fd >= 0) fd_install(cpu, fd, dma_buf_file(cpu, dmabuf));
   return fd;
@@ -129,9 +131,13 @@ export function dma_buf_fd(cpu: Cpu, dmabuf: DmaBufPtr, flags: number = 0): numb
 export function dma_buf_get(cpu: Cpu, fd: number): DmaBufPtr {
   const file = fget(cpu, fd);
   if (file === 0) return ERR_PTR(-EBADF) as DmaBufPtr;
-  if (file_fop(cpu, file) === dma_buf_fops) return file_private(cpu, file) as DmaBufPtr;
-  fput(cpu, file);
-  return ERR_PTR(-EINVAL) as DmaBufPtr;
+  if (file_fop(cpu, file) !== dma_buf_fops) {
+    fput(cpu, file);
+    return ERR_PTR(-EINVAL) as DmaBufPtr;
+  }
+  const dmabuf = file_private(cpu, file) as DmaBufPtr;
+  dma_resv_assert_not_held(cpu, dma_buf_resv(cpu, dmabuf));
+  return dmabuf;
 }
 
 /** One more reference; the caller has one. */

@@ -27,9 +27,12 @@ import {
   dma_fence_context,
   dma_fence_error,
   DMA_FENCE_ERROR,
+  DMA_FENCE_FLAG_ENABLE_SIGNAL,
+  DMA_FENCE_FLAGS,
   dma_fence_free,
   dma_fence_get,
   dma_fence_init,
+  dma_fence_is_signaled,
   dma_fence_ops,
   dma_fence_put,
   dma_fence_set_deadline,
@@ -229,7 +232,16 @@ function irq_dma_fence_array_work(cpu: Cpu, work: number): void {
 
 function dma_fence_array_signaled(cpu: Cpu, array: DmaFencePtr): boolean {
   // Pairs with the fetchSub in dec_pending: what the members' signalers did before is visible after "all done".
-  if (cpu.mem.loadAcquire(array + NUM_PENDING) > 0) return false;
+  // Before the flag: read after it, the number could be one that enable_signaling has counted down half-way, and
+  // its members would be counted a second time below.
+  let pending = cpu.mem.loadAcquire(array + NUM_PENDING);
+  const enabled = (cpu.mem.loadAcquire(array + DMA_FENCE_FLAGS) & DMA_FENCE_FLAG_ENABLE_SIGNAL) !== 0;
+  // Nobody counts while no callback is on the members: they are asked themselves.
+  const num = enabled ? 0 : dma_fence_array_num_fences(cpu, array);
+  for (let i = 0; i < num && pending > 0; i++) {
+    if (dma_fence_is_signaled(cpu, dma_fence_array_fence(cpu, array, i))) pending--;
+  }
+  if (pending > 0) return false;
   clear_pending_error(cpu, array);
   return true;
 }

@@ -80,7 +80,8 @@ function find_same_class(cpu: Cpu, next: number, own: boolean): number {
     if (nest_lock !== 0 && address === nest_lock) nest = true;
     if (own && address === cpu.mem.read(entry + HELD_ADDRESS)) return i;
     if (class_id === 0 || cpu.mem.read(prev + HELD_CLASS) !== class_id) continue;
-    if (recursive && (cpu.mem.read(prev + HELD_FLAGS) & HELD_READ) !== 0) return NESTED;
+    // Two readers get along; what lies between them still has to be in order.
+    if (recursive && (cpu.mem.read(prev + HELD_FLAGS) & HELD_READ) !== 0) continue;
     return nest ? NESTED : i;
   }
   return NONE;

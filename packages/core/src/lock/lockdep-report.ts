@@ -17,7 +17,6 @@ import {
   held_depth,
   held_depth_of,
   HELD_FLAGS,
-  HELD_NEST,
   HELD_READ,
   HELD_REFERENCES,
   held_site,
@@ -33,8 +32,7 @@ const DEADLOCK = " *** DEADLOCK ***";
 const COLUMN = "                               ";
 const FRAMES = 10;
 /** The machinery above the caller. */
-const OWN_FRAME =
-  /^(?:\w*lock_acquire|\w*lock_release|lock_map\w*|check_\w+|report_\w+|call_trace|validate_chain)/;
+const OWN_FRAME = / core\/lock\/lockdep(?:-[\w-]+)?\.ts:/;
 
 /** "(&lock){....}" */
 function lock_name(cpu: Cpu, class_id: number): string {
@@ -160,18 +158,18 @@ export function report_nest_not_held(cpu: Cpu, next: number, nest_class: number)
     `${task_label(cpu, cpu.id)} is trying to lock:`,
     describe_held(cpu, wanted, held_site(cpu, next)),
     "but this task is not holding:",
-    `${class_name(cpu, nest_class)} at ${hex(cpu.mem.read(wanted + HELD_NEST))}`,
+    class_name(cpu, nest_class),
     OTHER_INFO,
   ]);
 }
 
 /** print_unlock_imbalance_bug() */
-export function report_bad_unlock(cpu: Cpu, class_id: number, lock: number, site: number): void {
-  const none = held_depth(cpu) === cpu.lock_state.base;
+export function report_bad_unlock(cpu: Cpu, class_id: number, site: number): void {
   report(cpu, "WARNING: bad unlock balance detected!", [
-    `${task_label(cpu, cpu.id)} is trying to release lock ${hex(lock)} (${class_name(cpu, class_id)}) at:`,
+    `${task_label(cpu, cpu.id)} is trying to release lock (${class_name(cpu, class_id)}) at:`,
     site_text(cpu, site),
-    none ? "but there are no more locks to release!" : "but this lock is not held!",
+    // Linux says so whatever else is held; what is comes below.
+    "but there are no more locks to release!",
     OTHER_INFO,
   ]);
 }
@@ -216,7 +214,9 @@ export function report_usage(cpu: Cpu, next: number, bit: number, other: number)
   ]);
 }
 
-/** lockdep_sys_exit(), debug_check_no_locks_held(): a task goes and takes locks along. */
-export function report_still_held(cpu: Cpu, title: string, who: string): void {
-  report(cpu, title, [`${task_label(cpu, cpu.id)} is ${who} with locks still held!`]);
+/** lockdep_sys_exit(): a task goes and takes locks along. */
+export function report_still_held(cpu: Cpu): void {
+  report(cpu, "WARNING: lock held when returning to user space!", [
+    `${task_label(cpu, cpu.id)} is leaving the kernel with locks still held!`,
+  ]);
 }

@@ -35,7 +35,9 @@ it("a deadlock of two mutexes is reported with its tasks, locks and holders", as
   const text = await hang(["abba", "abba"]);
   expect(text).toContain("no end after");
   expect(text).toMatch(/INFO: task cpu0:0 blocked for more than \d seconds\./);
-  expect(text).toMatch(/state:D, waits for mutex 0x[0-9a-f]+ \(&b\)/);
+  expect(text).toMatch(
+    /state:D, waits for mutex 0x[0-9a-f]+ \(&b\) at abba core\/testing\/lockdep-bodies\.ts:\d+\n/,
+  );
   expect(text).toContain("INFO: task cpu0:0 is blocked on a mutex likely owned by task cpu1:1.");
   expect(text).toContain("INFO: task cpu1:1 is blocked on a mutex likely owned by task cpu0:0.");
   expect(text).toMatch(/INFO: tasks wait for each other: cpu0:0 -> cpu1:1 -> cpu0:0/);

@@ -498,6 +498,20 @@ it("recursive readers do not wait for each other", () => {
   expect(dmesg(cpu), "a writer waits for readers").toEqual([CIRCULAR]);
 });
 
+it("a recursive reader in a reader depends on what was taken between the two", () => {
+  const cpu = boot();
+  lockdep.lock_map_acquire_read(cpu, MAP);
+  mutex.mutex_lock(cpu, A);
+  lockdep.lock_map_acquire_read(cpu, MAP);
+  lockdep.lock_map_release(cpu, MAP);
+  mutex.mutex_unlock(cpu, A);
+  lockdep.lock_map_release(cpu, MAP);
+  expect(dmesg(cpu), "readers get along").toEqual([]);
+  lockdep.lock_map_acquire(cpu, MAP);
+  mutex.mutex_lock(cpu, A);
+  expect(dmesg(cpu), "a writer holds off the inner reader").toEqual([CIRCULAR]);
+});
+
 it("more locks than a task can have turn the checks off, once, and nothing else breaks", () => {
   const cpu = boot();
   const locks = kmalloc(cpu, 64 * 16, GFP_KERNEL);
@@ -525,6 +539,10 @@ it.each([
     mutex.mutex_unlock(cpu, second);
     mutex.mutex_unlock(cpu, A);
   }
+  // A map that finds no class, too.
+  const map = lockdep.lockdep_named_map(cpu, "late_map");
+  lockdep.lock_map_acquire(cpu, map);
+  lockdep.lock_map_release(cpu, map);
   expect(dmesg(cpu)).toEqual([`BUG: ${name} too low!`]);
   mutex.mutex_lock(cpu, C);
   mutex.mutex_lock(cpu, C);

@@ -129,7 +129,7 @@ function release_unknown(cpu: Cpu, lock: number): number {
   }
   const class_id = lock_class(cpu, lock, 0);
   const site = site_here(cpu);
-  if (first_report(cpu, UNLOCK, class_id, site)) report_bad_unlock(cpu, class_id, lock, site);
+  if (first_report(cpu, UNLOCK, class_id, site)) report_bad_unlock(cpu, class_id, site);
   return LOCK_NOT_HELD;
 }
 
@@ -241,7 +241,7 @@ export function lockdep_sys_exit(cpu: Cpu): void {
   if (depth === 0) return;
   const class_id = cpu.mem.read(held_at(cpu, depth - 1) + HELD_CLASS);
   if (first_report(cpu, STILL_HELD, class_id, held_site(cpu, depth - 1))) {
-    report_still_held(cpu, "WARNING: lock held when returning to user space!", "leaving the kernel");
+    report_still_held(cpu);
   }
   while (held_depth(cpu) > 0) held_remove(cpu, held_depth(cpu) - 1);
 }

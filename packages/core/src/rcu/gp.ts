@@ -22,7 +22,7 @@ import {
 } from "../sched/task.ts";
 import { housekeeping_start, housekeeping_stop } from "../sched/timer.ts";
 import { RCU_HEAD_NEXT, rcu_head_invoke } from "./head.ts";
-import { rcu_cpu_passed, rcu_gp_start, rcu_gps_started, rcu_set_gp_waiter } from "./qs.ts";
+import { rcu_cpu_passed, rcu_gp_start, rcu_gps_between, rcu_gps_started, rcu_set_gp_waiter } from "./qs.ts";
 import { rcu_check_stall, rcu_jiffies_till_stall_check } from "./stall.ts";
 
 /** Per-CPU: newest callback; pushed by anyone, taken by rcu_gp. */
@@ -54,7 +54,7 @@ function wake_gp_kthread(cpu: Cpu): void {
 export function rcu_request_gp(cpu: Cpu, number: number): void {
   for (;;) {
     const needed = cpu.mem.loadAcquire(GP_NEEDED);
-    if (((needed - number) | 0) >= 0) return;
+    if (rcu_gps_between(number, needed) >= 0) return;
     // Pairs with the loadAcquire in gp_needed: rcu_gp has set its state before it looks, or is awake.
     if (cpu.mem.compareExchange(GP_NEEDED, needed, number) === needed) break;
   }
@@ -62,7 +62,7 @@ export function rcu_request_gp(cpu: Cpu, number: number): void {
 }
 
 function gp_needed(cpu: Cpu): boolean {
-  return ((cpu.mem.loadAcquire(GP_NEEDED) - rcu_gps_started(cpu)) | 0) > 0;
+  return rcu_gps_between(rcu_gps_started(cpu), cpu.mem.loadAcquire(GP_NEEDED)) > 0;
 }
 
 /** The grace-period thread. Returns when told to stop, no kworker is left and no callback. */

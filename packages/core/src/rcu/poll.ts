@@ -9,11 +9,11 @@
 import { struct_layout } from "../debug/layout.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { rcu_get_gp_seq, rcu_request_gp } from "./gp.ts";
-import { rcu_gps_started } from "./qs.ts";
+import { rcu_gps_between, rcu_gps_started } from "./qs.ts";
 import { synchronize_rcu } from "./synchronize.ts";
 
-/** A cookie whose grace period is over since boot. */
-const RCU_GET_STATE_COMPLETED = 0;
+/** A cookie whose grace period is over since boot: no number of one, those have 31 bits. */
+const RCU_GET_STATE_COMPLETED = 0x7fffffff;
 
 /** struct rcu_gp_oldstate. */
 export const RCU_GP_OLDSTATE_SIZE = 8;
@@ -40,7 +40,8 @@ export function start_poll_synchronize_rcu(cpu: Cpu): number {
 
 /** True when a full grace period has passed since the cookie was taken; all its readers are then done. */
 export function poll_state_synchronize_rcu(cpu: Cpu, cookie: number): boolean {
-  if (cookie !== RCU_GET_STATE_COMPLETED && ((rcu_get_gp_seq(cpu) - cookie) | 0) < 0) return false;
+  const over = cookie === RCU_GET_STATE_COMPLETED || rcu_gps_between(cookie, rcu_get_gp_seq(cpu)) >= 0;
+  if (!over) return false;
   // What the caller does now is after the grace period.
   cpu.mem.fence();
   return true;

@@ -100,14 +100,20 @@ export function rcu_irq_exit(cpu: Cpu): void {
 }
 
 export function rcu_gp_start(cpu: Cpu): number {
-  const sequence = current_gp(cpu) + 2;
+  // Wraps as the words that are compared with it do, or the grace period after the wrap would not end.
+  const sequence = (current_gp(cpu) + 2) | 0;
   cpu.mem.storeRelease(GP_SEQ, sequence);
   return sequence;
 }
 
-/** Grace periods started since boot. */
+/** Grace periods started since boot; wraps at 31 bits, compare with rcu_gps_between. */
 export function rcu_gps_started(cpu: Cpu): number {
   return (current_gp(cpu) - 1) >> 1;
+}
+
+/** Grace periods from number `a` to number `b`; negative when `b` is the earlier one. */
+export function rcu_gps_between(a: number, b: number): number {
+  return ((b - a) << 1) >> 1;
 }
 
 /** True when CPU `id` cannot hold a pointer from before grace period `sequence`. */

@@ -1,11 +1,12 @@
 /** RCU's laws on one CPU. Parallel ones are in rcu-threads.test.ts and in the public suites. */
 import { beforeEach, expect, test } from "vitest";
-import { kernel_static, kernel_symbol } from "../debug/image.ts";
+import { kernel_static, kernel_symbol, STATIC_BASE, STATIC_LIMIT, static_name } from "../debug/image.ts";
 import { GFP_KERNEL, kmalloc, kmem_in_use } from "../mm/slab.ts";
 import { type Cpu, stack_pop, stack_push } from "../sched/cpu.ts";
 import { cond_resched, might_sleep } from "../sched/schedule.ts";
 import { boot_solo, dmesg } from "../testing/solo.ts";
 import { kfree_rcu, kfree_rcu_mightsleep } from "./kfree-rcu.ts";
+import { rcu_cpu_passed, rcu_gp_start, rcu_note_qs } from "./qs.ts";
 import {
   call_rcu,
   cond_synchronize_rcu,
@@ -211,6 +212,31 @@ test("start_poll_synchronize_rcu makes its grace period happen, without callback
   expect(rcu_gp_once(cpu)).toBe(false);
   expect(same_state_synchronize_rcu(cpu, a, get_state_synchronize_rcu(cpu))).toBe(false);
   expect(poll_state_synchronize_rcu(cpu, get_completed_synchronize_rcu(cpu))).toBe(true);
+});
+
+/** The static word called `name`, at `offset`. */
+function static_word(name: string, offset: number): number {
+  for (let p = STATIC_BASE; p < STATIC_LIMIT; p += 4) if (static_name(p) === name) return p + offset;
+  throw new Error(`no static ${name}`);
+}
+
+test("the numbers of grace periods wrap, and cookies and quiescent states go on", () => {
+  const done = (1 << 30) - 3;
+  cpu.mem.write(static_word("rcu_gp_seq", 0), 2 * done + 1);
+  cpu.mem.write(static_word("rcu_gp_needed", 0), done);
+  cpu.mem.write(static_word("rcu_state", 4), done);
+  for (let i = 0; i < 6; i++) {
+    const cookie = start_poll_synchronize_rcu(cpu);
+    expect(poll_state_synchronize_rcu(cpu, cookie), `asked for, ${i}`).toBe(false);
+    expect(rcu_gp_once(cpu), `happens, ${i}`).toBe(true);
+    expect(poll_state_synchronize_rcu(cpu, cookie), `over, ${i}`).toBe(true);
+    expect(rcu_gp_once(cpu), `once, ${i}`).toBe(false);
+    expect(rcu_grace_periods(cpu)).toBe(done + 1 + i);
+  }
+  cpu.mem.write(static_word("rcu_gp_seq", 0), 0x7fffffff);
+  const sequence = rcu_gp_start(cpu);
+  rcu_note_qs(cpu);
+  expect(rcu_cpu_passed(cpu, 0, sequence)).toBe(true);
 });
 
 test("the _full forms keep cookies in memory and mean the same", () => {

@@ -1,6 +1,6 @@
 /**
  * struct timer_list and struct timer_base (kernel/time/timer.c): the timers of each CPU, a list ordered by expiry,
- * with a lock of its own. The verbs are in timer.ts, running them in timer-run.ts.
+ * with a lock of its own. The verbs, and running them, are in timer.ts.
  *
  * A timer's flags name the CPU whose base it is on, or was on last; they change under that base's lock only, and
  * never while its function runs there: so the function never runs on two CPUs at once, and whoever holds the lock
@@ -45,7 +45,8 @@ const TIMER_CPUMASK = 0x0003ffff;
 const TIMER_MIGRATING = 0x00040000;
 /**
  * To be run by the housekeeping CPU if there is one: it never leaves the kernel, as a CPU in user code does. In
- * Linux (get_nohz_timer_target) all timers that are not pinned may go there.
+ * Linux (get_nohz_timer_target) all timers that are not pinned may go there. One that is armed before that CPU
+ * has started stays, until it expires, with the CPU that armed it.
  */
 export const TIMER_HOUSEKEEPING = 0x01000000;
 

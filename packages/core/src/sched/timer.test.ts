@@ -42,6 +42,12 @@ function shut_self(cpu: Cpu, timer: TimerPtr): void {
   answers.push(timer_shutdown_sync(cpu, timer), mod_timer(cpu, timer, cpu.now() + 5));
 }
 
+const ARM_SELF = kernel_symbol(arm_self);
+function arm_self(cpu: Cpu, timer: TimerPtr): void {
+  ran.push(in_softirq(cpu));
+  if (ran.length < 100) mod_timer(cpu, timer, cpu.now() - 1);
+}
+
 let cpu: Cpu;
 let clock: SoloPlatform;
 beforeEach(() => {
@@ -56,6 +62,15 @@ function at(ms: number): void {
   clock.time_ms = ms;
   cond_resched(cpu);
 }
+
+test("a function that arms its own timer for now runs again in the next jiffy, not at once", () => {
+  timer_setup(cpu, TIMER, ARM_SELF);
+  mod_timer(cpu, TIMER, 10);
+  at(10);
+  expect([ran.length, timer_expires(cpu, TIMER)]).toEqual([1, 11]);
+  at(11);
+  expect(ran).toHaveLength(2);
+});
 
 test("the function runs once, in softirq context, and the timer is not pending when it does", () => {
   mod_timer(cpu, TIMER, 10);

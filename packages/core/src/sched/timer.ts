@@ -86,6 +86,9 @@ export function add_timer_on(cpu: Cpu, timer: TimerPtr, id: number): void {
 }
 
 function __mod_timer(cpu: Cpu, timer: TimerPtr, expires: number, options: number, id: number): number {
+  // What a timer's function arms runs in the next jiffy at the earliest, as on the timer wheel: or a function that
+  // arms its own timer for now would keep timers_run from ever returning.
+  const from_softirq = cpu.preempt_count >= SOFTIRQ_OFFSET;
   let base = lock_timer_base(cpu, timer);
   const postpone = (options & MOD_TIMER_REDUCE) !== 0 && timer_expires(cpu, timer) <= expires;
   if (timer_function(cpu, timer) === 0 || (postpone && timer_pending(cpu, timer))) {
@@ -103,7 +106,7 @@ function __mod_timer(cpu: Cpu, timer: TimerPtr, expires: number, options: number
   if (base !== timer_base(cpu, id) && base_running(cpu, base) !== timer) {
     base = timer_migrate(cpu, timer, base, id);
   }
-  timer_set_expires(cpu, timer, expires);
+  timer_set_expires(cpu, timer, from_softirq ? Math.max(expires, Math.floor(cpu.now()) + 1) : expires);
   const first = base_enqueue(cpu, base, timer);
   const target = timer_cpu(cpu, timer);
   base_unlock(cpu, base);

@@ -19,7 +19,6 @@ import {
 import { LOG_WARN, printk } from "../debug/dmesg.ts";
 import { site_id } from "../debug/site.ts";
 import { WARN, WARN_ON } from "../debug/warn.ts";
-import { lockdep_init_map } from "../lock/lockdep.ts";
 import { spin_lock_init, spin_lock_irqsave, spin_unlock_irqrestore } from "../lock/spinlock.ts";
 import { list_empty } from "../mm/list.ts";
 import { GFP_KERNEL, kfree, kzalloc } from "../mm/slab.ts";
@@ -49,7 +48,6 @@ import {
   WQ_FLUSH_WAITQ,
   WQ_HIGHPRI,
   WQ_LOCK,
-  WQ_LOCKDEP_MAP,
   wq_name,
   wq_pwq,
   WQ_RCU,
@@ -202,7 +200,6 @@ function init_workqueue(
   spin_lock_init(cpu, wq + WQ_LOCK, "&wq->mutex");
   init_waitqueue_head(cpu, wq + WQ_FLUSH_WAITQ);
   rescue_init(cpu, wq + WQ_RESCUE);
-  if (cpu.lockdep) lockdep_init_map(cpu, wq + WQ_LOCKDEP_MAP, `(wq_completion)${name}`);
   const unbound = (flags & WQ_UNBOUND) !== 0;
   for (let i = 0; i < nr_pwqs(cpu, wq); i++) {
     const pool = std_worker_pool(cpu, unbound ? WORK_CPU_UNBOUND : i, (flags & WQ_HIGHPRI) !== 0);

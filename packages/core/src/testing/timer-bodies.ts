@@ -16,6 +16,7 @@ import {
   timer_shutdown_sync,
   TIMER_SIZE,
 } from "../sched/timer.ts";
+import { timer_target } from "../sched/timer-base.ts";
 import { linger, rendezvous } from "./rendezvous.ts";
 
 const TIMER = kernel_static("timer_bodies_timer", TIMER_SIZE) as TimerPtr;
@@ -35,8 +36,9 @@ function run_alone(cpu: Cpu): void {
   if (cpu.mem.fetchAdd(STATE + RUNNING, 1) !== 0) cpu.mem.fetchAdd(STATE + TOGETHER, 1);
   if (cpu.mem.loadAcquire(STATE + SHUT) !== 0) cpu.mem.fetchAdd(STATE + LATE, 1);
   linger(cpu, 3000);
-  cpu.mem.fetchAdd(STATE + FIRED, 1);
   cpu.mem.storeRelease(STATE + RAN_ON, cpu.id + 1);
+  // Last but one: who sees the count reads where it ran.
+  cpu.mem.fetchAdd(STATE + FIRED, 1);
   cpu.mem.fetchSub(STATE + RUNNING, 1);
 }
 
@@ -117,9 +119,16 @@ function wait_fired(cpu: Cpu, fired: number): boolean {
   return cpu.mem.loadAcquire(STATE + FIRED) >= fired;
 }
 
+/** The bodies may start before rcu_gp does: until then there is no housekeeping CPU, and each runs its own timers. */
+function wait_for_housekeeper(cpu: Cpu): void {
+  const limit = cpu.now() + 5000;
+  while (timer_target(cpu, TIMER) === cpu.id && cpu.now() < limit) linger(cpu, 1000);
+}
+
 /** Arms a timer and does not come to a safe point. Returns the CPU that ran it + 1, or 0. */
 export function arm_and_leave(cpu: Cpu, housekeeping: boolean): number {
   timer_setup(cpu, TIMER, ALONE, housekeeping ? TIMER_HOUSEKEEPING : 0);
+  if (housekeeping) wait_for_housekeeper(cpu);
   mod_timer(cpu, TIMER, cpu.now() + 5);
   const limit = cpu.now() + (housekeeping ? 5000 : 100);
   while (cpu.mem.loadAcquire(STATE + FIRED) === 0 && cpu.now() < limit) cpu.mem.pause();

@@ -40,6 +40,7 @@ import {
   BLK_STS_TRANSPORT,
 } from "@ringside/core/block/status";
 import { LOG_WARN, printk } from "@ringside/core/debug/dmesg";
+import { FAULT_IO_TIMEOUT, fault_armed } from "@ringside/core/debug/fault-inject";
 import { kernel_symbol } from "@ringside/core/debug/image";
 import { spin_lock_irqsave, spin_unlock_irqrestore } from "@ringside/core/lock/spinlock";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
@@ -124,6 +125,7 @@ function nvme_poll_cq(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatchPtr): numbe
   const cqes = nvmeq_cqes(cpu, nvmeq);
   let head = nvmeq_cq_head(cpu, nvmeq);
   let phase = nvmeq_cq_phase(cpu, nvmeq);
+  const may_fake = fault_armed(cpu, FAULT_IO_TIMEOUT);
   let found = 0;
   for (; found < depth; found++) {
     const cqe = cqes + (head << CQE_SHIFT);
@@ -132,7 +134,7 @@ function nvme_poll_cq(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatchPtr): numbe
     const dw3 = cpu.mem.loadAcquire(cqe + CQE_DW3);
     if (((dw3 >> PHASE_SHIFT) & 1) !== phase) break;
     if (admin) nvme_admin_handle_cqe(cpu, nvmeq_dev(cpu, nvmeq), cqe);
-    else nvme_handle_cqe(cpu, nvmeq, iob, dw3);
+    else nvme_handle_cqe(cpu, nvmeq, iob, dw3, may_fake);
     if (++head === depth) {
       head = 0;
       phase ^= 1;
@@ -145,11 +147,17 @@ function nvme_poll_cq(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatchPtr): numbe
   return found;
 }
 
-function nvme_handle_cqe(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatchPtr, dw3: number): void {
+function nvme_handle_cqe(
+  cpu: Cpu,
+  nvmeq: NvmeQueuePtr,
+  iob: IoCompBatchPtr,
+  dw3: number,
+  may_fake: boolean,
+): void {
   const cid = dw3 & 0xffff;
   const status = dw3 >>> STATUS_SHIFT;
   const rq = nvme_find_rq(cpu, nvmeq, cid);
-  if (rq === 0 || blk_should_fake_timeout(cpu, rq_queue(cpu, rq))) return;
+  if (rq === 0 || (may_fake && blk_should_fake_timeout(cpu, rq_queue(cpu, rq)))) return;
   if (status === 0) {
     if (blk_mq_mark_complete(cpu, rq)) blk_mq_add_to_batch(cpu, rq, iob);
     else report_invalid_cid(cpu, nvmeq, cid);

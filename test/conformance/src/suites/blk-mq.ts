@@ -266,6 +266,20 @@ function abort_request(cpu: Cpu, t: Checks): void {
   ram_disk_remove(cpu);
 }
 
+/** The time-out handler ends it by queueing it again; the device keeps it once more. */
+function late_twice(cpu: Cpu, t: Checks): void {
+  const q = add_disk(cpu, t, { depth: 2, timeout: 5 });
+  ram_disk_defer(cpu, true);
+  ram_disk_abort(cpu, true);
+  ram_disk_give_back(cpu, 1);
+  send(cpu, t, q, 0);
+  t.equal(wait_end(cpu, t, 0), BLK_STS_TIMEOUT, "its status");
+  t.equal(ram_disk_requeues(cpu), 1, "times it was handed back");
+  t.equal(ram_disk_timeouts(cpu), 2, "times it was late");
+  ram_disk_complete(cpu, 1);
+  ram_disk_remove(cpu);
+}
+
 function quiesce(cpu: Cpu, t: Checks): void {
   const q = add_disk(cpu, t, { depth: 8 });
   blk_mq_quiesce_queue(cpu, q);
@@ -319,6 +333,7 @@ export const suite: Suite = {
     law("a tag is taken until the last reference is dropped", tag_until_last_ref),
     law("busy iteration", busy_iter),
     law("BLK_EH_RESET_TIMER", reset_timer),
+    law("a request that was late and is queued again is late again", late_twice),
     law("blk_abort_request", abort_request),
     law("quiesce", quiesce),
     law("the requeue list waits for its kick", requeue_list),
