@@ -1,9 +1,9 @@
 /** Names that resemble a mistyped one. */
 
-/** Up to three of `names`, the most alike first. */
+/** Up to three of `names`, the most alike first: those that contain the text, then by edit distance. */
 export function nearest(name: string, names: readonly string[]): string[] {
   return [...new Set(names)]
-    .map((each) => ({ each, distance: editDistance(name, each) }))
+    .map((each) => ({ each, distance: each.includes(name) ? 0 : editDistance(name, each) }))
     .toSorted((a, b) => a.distance - b.distance)
     .slice(0, 3)
     .map(({ each }) => each);

@@ -79,6 +79,7 @@ describe("ringside conformance", () => {
 
   it.each([
     [["st-dma-fense"], /^error: unknown suite "st-dma-fense"; nearest: st-dma-fence, /],
+    [["lkdtm"], /^error: unknown suite "lkdtm"; nearest: lkdtm-refcount, /],
     [["--case", "sanitychek"], /^error: unknown case "sanitychek"; nearest: sanitycheck, /],
     [["--mutant", "nope"], /unknown mutant "nope"; nearest: .* \(see ringside list mutants\)\n$/],
     [["--repeat", "0"], /Expected a whole number/],
