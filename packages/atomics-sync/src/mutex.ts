@@ -57,11 +57,13 @@ export function mutexLockTimeout(mem: Memory, p: number, timeoutMs: number): boo
   return true;
 }
 
-/** Unlocks the mutex at `p`, held by this thread. */
-export function mutexUnlock(mem: Memory, p: number): void {
+/** Unlocks the mutex at `p`, held by this thread. False: nobody held it. */
+export function mutexUnlock(mem: Memory, p: number): boolean {
   // Full order: pairs with the compareExchange and exchange of the next owner, who must see this section's
   // writes. One sleeper is enough: it takes the lock as CONTENDED and so wakes the next one.
-  if (mem.exchange(p + STATE, FREE) === CONTENDED) mem.notify(p + STATE, 1);
+  const state = mem.exchange(p + STATE, FREE);
+  if (state === CONTENDED) mem.notify(p + STATE, 1);
+  return state !== FREE;
 }
 
 /**

@@ -9,7 +9,7 @@ import { clear_warn_once } from "@ringside/core/debug/warn";
 import { lockdep_reset, lockdep_sys_exit } from "@ringside/core/lock/lockdep";
 import { kmem_leaks, kmem_mark } from "@ringside/core/mm/slab-report";
 import type { Cpu } from "@ringside/core/sched/cpu";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 import type { Args, Result, Workload } from "@ringside/scenarios/workload";
 import { settle } from "@ringside/workers/settle";
 import { Checks, checks_ended, checks_reset } from "./checks.ts";
@@ -40,7 +40,7 @@ function end(cpu: Cpu): Result {
   settle(cpu);
   let leaks = kmem_leaks(cpu);
   for (let i = 0; i < LEAK_ROUNDS && leaks.length > 0; i++) {
-    nap(cpu, LEAK_NAP_MS);
+    msleep(cpu, LEAK_NAP_MS);
     settle(cpu);
     leaks = kmem_leaks(cpu);
   }

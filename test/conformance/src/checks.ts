@@ -6,7 +6,7 @@ import { kernel_static } from "@ringside/core/debug/image";
 import { dmesg_next, dmesg_read, LOG_INFO, LOG_WARN, printk } from "@ringside/core/debug/dmesg";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 
 /** Memory the bodies of a case share; zeroed before each case. */
 export const SCRATCH_SIZE = 4096;
@@ -90,7 +90,7 @@ export class Checks {
         return;
       }
       if (round < 100) mem.pause();
-      else nap(this.#cpu, 1);
+      else msleep(this.#cpu, 1);
       cond_resched(this.#cpu);
     }
   }

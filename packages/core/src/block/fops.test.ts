@@ -43,7 +43,7 @@ import {
   ram_disk_refuse,
   ram_disk_remove,
 } from "../testing/ram-disk.ts";
-import { nap } from "../testing/rendezvous.ts";
+import { msleep } from "../sched/delay.ts";
 import { boot_solo, dmesg } from "../testing/solo.ts";
 import { bio_alloc_cache_destroy } from "./bio.ts";
 import { bdev_get_queue, disk_part0, type GendiskPtr } from "./disk.ts";
@@ -329,7 +329,7 @@ test("schedule() sends a plug off, whatever the task waits for", () => {
   const plug = blk_start_plug_nr_ios(b.cpu, 8);
   b.read(b.kiocb(0), b.bvecs(ITER_DEST, [[0, 512]]));
   expect([completions(b.cpu).length, b.busy()]).toEqual([0, 8]);
-  nap(b.cpu, 2);
+  msleep(b.cpu, 2);
   expect([completions(b.cpu).length, b.busy()]).toEqual([1, 0]);
   blk_finish_plug(b.cpu, plug);
 });
@@ -343,7 +343,7 @@ test("requests without resources wait and are tried again until they go", () => 
   for (let i = 0; i < 4; i++) b.read(b.kiocb(0), b.bvecs(ITER_DEST, [[0, 512]]));
   blk_finish_plug(b.cpu, plug);
   expect(b.fsync()).toBe(0);
-  nap(b.cpu, 20);
+  msleep(b.cpu, 20);
   expect(completions(b.cpu)).toEqual([512, 512, 512, 512]);
 });
 

@@ -230,3 +230,8 @@ export function dma_fence_error(cpu: Cpu, fence: DmaFencePtr): number {
 export function dma_fence_seqno64(cpu: Cpu, fence: DmaFencePtr): boolean {
   return (cpu.mem.readOnce(fence + DMA_FENCE_FLAGS) & DMA_FENCE_FLAG_SEQNO64) !== 0;
 }
+
+/** Element `index` of an array of fences at `fences`. */
+export function __dma_fence_at(cpu: Cpu, fences: number, index: number): DmaFencePtr {
+  return cpu.mem.read(fences + index * 4) as DmaFencePtr;
+}

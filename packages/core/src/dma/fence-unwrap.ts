@@ -23,6 +23,7 @@ import {
   dma_fence_timestamp,
   type DmaFencePtr,
 } from "./fence.ts";
+import { __dma_fence_at } from "./fence-struct.ts";
 
 export type DmaFenceUnwrapPtr = Ptr<"dma_fence_unwrap">;
 
@@ -77,27 +78,23 @@ function comes_before(cpu: Cpu, a: DmaFencePtr, b: DmaFencePtr): boolean {
   return context !== other ? context < other : a !== b && dma_fence_is_later(cpu, a, b);
 }
 
-function fence_at(cpu: Cpu, fences: number, i: number): DmaFencePtr {
-  return cpu.mem.read(fences + i * 4) as DmaFencePtr;
-}
-
 /**
  * Sorts the `num_fences` addresses at `fences` by context and keeps the latest of each; puts the others. Returns how
  * many are left. By insertion: what is merged mostly is in order already.
  */
 export function dma_fence_dedup_array(cpu: Cpu, fences: number, num_fences: number): number {
   for (let i = 1; i < num_fences; i++) {
-    const fence = fence_at(cpu, fences, i);
+    const fence = __dma_fence_at(cpu, fences, i);
     let at = i;
-    for (; at > 0 && comes_before(cpu, fence, fence_at(cpu, fences, at - 1)); at--) {
-      cpu.mem.write(fences + at * 4, fence_at(cpu, fences, at - 1));
+    for (; at > 0 && comes_before(cpu, fence, __dma_fence_at(cpu, fences, at - 1)); at--) {
+      cpu.mem.write(fences + at * 4, __dma_fence_at(cpu, fences, at - 1));
     }
     cpu.mem.write(fences + at * 4, fence);
   }
   let last = 0;
   for (let i = 1; i < num_fences; i++) {
-    const fence = fence_at(cpu, fences, i);
-    const same = dma_fence_context(cpu, fence) === dma_fence_context(cpu, fence_at(cpu, fences, last));
+    const fence = __dma_fence_at(cpu, fences, i);
+    const same = dma_fence_context(cpu, fence) === dma_fence_context(cpu, __dma_fence_at(cpu, fences, last));
     if (same) dma_fence_put(cpu, fence);
     else cpu.mem.write(fences + ++last * 4, fence);
   }
@@ -121,7 +118,7 @@ function gather(cpu: Cpu, num: number, fences: number, result: number, array: nu
   const cursor = stack_push(cpu, DMA_FENCE_UNWRAP_SIZE) as DmaFenceUnwrapPtr;
   let count = 0;
   for (let i = 0; i < num; i++) {
-    let fence = dma_fence_unwrap_first(cpu, fence_at(cpu, fences, i), cursor);
+    let fence = dma_fence_unwrap_first(cpu, __dma_fence_at(cpu, fences, i), cursor);
     for (; fence !== 0; fence = dma_fence_unwrap_next(cpu, cursor)) {
       if (dma_fence_is_signaled(cpu, fence)) {
         const timestamp = Math.max(dma_fence_timestamp(cpu, fence), cpu.mem.read64(result + TIMESTAMP));
@@ -173,9 +170,9 @@ function merge_several(cpu: Cpu, num: number, fences: number, result: number, ro
   if (count > 1) {
     const several = dma_fence_array_create(cpu, count, array, dma_fence_context_alloc(cpu, 1), 1, false);
     if (several !== 0) return several;
-    for (let i = 0; i < count; i++) dma_fence_put(cpu, fence_at(cpu, array, i));
+    for (let i = 0; i < count; i++) dma_fence_put(cpu, __dma_fence_at(cpu, array, i));
   }
-  const one = count === 1 ? fence_at(cpu, array, 0) : (0 as DmaFencePtr);
+  const one = count === 1 ? __dma_fence_at(cpu, array, 0) : (0 as DmaFencePtr);
   kfree(cpu, array);
   if (count !== 0) return one;
   return dma_fence_allocate_private_stub(cpu, cpu.mem.read64(result + TIMESTAMP));

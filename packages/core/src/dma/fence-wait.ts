@@ -41,6 +41,7 @@ import {
   dma_fence_unlock_irqrestore,
   type DmaFenceCbPtr,
   type DmaFencePtr,
+  __dma_fence_at,
 } from "./fence-struct.ts";
 
 /** struct default_wait_cb, on the waiter's stack: BASE guarded by the fence's lock, TASK constant. */
@@ -137,7 +138,7 @@ export function dma_fence_wait_any_timeout(
   let queued = 0;
   while (
     queued < count &&
-    add_wait_callback(cpu, fence_at(cpu, fences, queued), cbs + queued * WAIT_CB_SIZE)
+    add_wait_callback(cpu, __dma_fence_at(cpu, fences, queued), cbs + queued * WAIT_CB_SIZE)
   ) {
     queued++;
   }
@@ -146,7 +147,7 @@ export function dma_fence_wait_any_timeout(
   else left = wait_any(cpu, fences, count, intr, timeout, idx);
   while (queued-- > 0) {
     const cb = (cbs + queued * WAIT_CB_SIZE) as DmaFenceCbPtr;
-    dma_fence_remove_callback(cpu, fence_at(cpu, fences, queued), cb);
+    dma_fence_remove_callback(cpu, __dma_fence_at(cpu, fences, queued), cb);
   }
   kfree(cpu, cbs);
   return left;
@@ -161,7 +162,7 @@ function wait_any(
   idx: number,
 ): number {
   let left = timeout;
-  const blocker = hung_task_set_blocker(cpu, BLOCKER_FENCE, fence_at(cpu, fences, 0));
+  const blocker = hung_task_set_blocker(cpu, BLOCKER_FENCE, __dma_fence_at(cpu, fences, 0));
   while (left > 0) {
     // Before the look at the flags: a fence that signals after it wakes us.
     set_current_state(cpu, intr ? TASK_INTERRUPTIBLE : TASK_UNINTERRUPTIBLE);
@@ -179,17 +180,13 @@ function add_wait_callback(cpu: Cpu, fence: DmaFencePtr, cb: number): boolean {
   return dma_fence_add_callback(cpu, fence, cb as DmaFenceCbPtr, DEFAULT_WAIT_CB) === 0;
 }
 
-function fence_at(cpu: Cpu, fences: number, index: number): DmaFencePtr {
-  return cpu.mem.read(fences + index * 4) as DmaFencePtr;
-}
-
 function store_index(cpu: Cpu, idx: number, index: number): void {
   if (idx !== 0) cpu.mem.write(idx, index);
 }
 
 function find_signaled(cpu: Cpu, fences: number, count: number, idx: number): boolean {
   for (let i = 0; i < count; i++) {
-    if (!dma_fence_is_signaled(cpu, fence_at(cpu, fences, i))) continue;
+    if (!dma_fence_is_signaled(cpu, __dma_fence_at(cpu, fences, i))) continue;
     store_index(cpu, idx, i);
     return true;
   }
@@ -198,7 +195,7 @@ function find_signaled(cpu: Cpu, fences: number, count: number, idx: number): bo
 
 function find_signaled_flag(cpu: Cpu, fences: number, count: number, idx: number): boolean {
   for (let i = 0; i < count; i++) {
-    if (!dma_fence_test_signaled_flag(cpu, fence_at(cpu, fences, i))) continue;
+    if (!dma_fence_test_signaled_flag(cpu, __dma_fence_at(cpu, fences, i))) continue;
     store_index(cpu, idx, i);
     return true;
   }

@@ -85,9 +85,8 @@ export function spin_trylock(cpu: Cpu, lock: number): boolean {
 
 export function spin_unlock(cpu: Cpu, lock: number): void {
   if (cpu.lockdep && !spin_unlock_checked(cpu, lock)) return;
-  if (cpu.mem.readOnce(lock) === 0) return already_unlocked(cpu, lock);
-  mutexUnlock(cpu.mem, lock);
-  cpu.preempt_count--;
+  if (mutexUnlock(cpu.mem, lock)) cpu.preempt_count--;
+  else already_unlocked(cpu, lock);
 }
 
 /** May the lock be unlocked? */

@@ -4,9 +4,8 @@ import { dmesg_read } from "../debug/dmesg.ts";
 import { kernel_static, kernel_symbol } from "../debug/image.ts";
 import { mutex_init, mutex_lock, MUTEX_SIZE, mutex_unlock } from "../lock/mutex.ts";
 import { boot_solo, dmesg } from "../testing/solo.ts";
+import { msleep } from "./delay.ts";
 import { type Cpu, stack_push } from "./cpu.ts";
-import { might_sleep, schedule_timeout } from "./schedule.ts";
-import { set_current_state, TASK_UNINTERRUPTIBLE } from "./task.ts";
 import {
   alloc_ordered_workqueue,
   alloc_workqueue,
@@ -118,7 +117,7 @@ function flush_queue(cpu: Cpu): void {
 }
 function sleep(cpu: Cpu, work: number): void {
   log.push(work);
-  nap(cpu, 10);
+  msleep(cpu, 10);
   log.push(-work);
 }
 
@@ -127,15 +126,6 @@ function maybe_lock(cpu: Cpu): void {
   if (lock === 0) return;
   mutex_lock(cpu, lock);
   mutex_unlock(cpu, lock);
-}
-
-function nap(cpu: Cpu, ms: number): void {
-  might_sleep(cpu);
-  let left = ms;
-  while (left > 0) {
-    set_current_state(cpu, TASK_UNINTERRUPTIBLE);
-    left = schedule_timeout(cpu, left);
-  }
 }
 
 function run_all(cpu: Cpu): void {
@@ -181,7 +171,7 @@ test("a work of a bound queue runs on the CPU asked for, and without a wish on t
   expect(queue_delayed_work_on(cpu, 1, wq, new_delayed(cpu, NOTE_CPU), 5)).toBe(true);
   expect(queue_delayed_work(cpu, wq, new_delayed(cpu, NOTE_CPU), 6)).toBe(true);
   expect(mod_delayed_work_on(cpu, 2, wq, new_delayed(cpu, NOTE_CPU), 7)).toBe(false);
-  nap(cpu, 20);
+  msleep(cpu, 20);
   expect(log).toEqual([2, 0, 1, 0, 1, 0, 2]);
   destroy_workqueue(cpu, wq);
   expect(dmesg(cpu)).toEqual([]);
@@ -219,7 +209,7 @@ test("the system queues: new names and old ones, and schedule_work", () => {
   run_all(cpu);
   const dwork = new_delayed(cpu, NOTE);
   expect(schedule_delayed_work(cpu, dwork, 3)).toBe(true);
-  nap(cpu, 10);
+  msleep(cpu, 10);
   expect(log).toEqual([work, dwork]);
 });
 
@@ -423,7 +413,7 @@ test("disable and enable count, for delayed works too, and may not fall below ze
   expect(queue_delayed_work(cpu, system_wq(cpu), dwork, 10)).toBe(false);
   expect(mod_delayed_work(cpu, system_wq(cpu), dwork, 10), "it is idle, and stays so").toBe(false);
   expect(cancel_delayed_work_sync(cpu, dwork), "cancelling leaves it disabled").toBe(false);
-  nap(cpu, 20);
+  msleep(cpu, 20);
   expect(log).toEqual([]);
   expect(enable_delayed_work(cpu, dwork)).toBe(true);
   expect(queue_delayed_work(cpu, system_wq(cpu), dwork, 1000)).toBe(true);

@@ -2,6 +2,7 @@ import { beforeEach, expect, test } from "vitest";
 import { kernel_static, kernel_symbol } from "../debug/image.ts";
 import { GFP_KERNEL, kfree, kmalloc } from "../mm/slab.ts";
 import { boot_solo, dmesg, SoloPlatform } from "../testing/solo.ts";
+import { msleep } from "./delay.ts";
 import { type Cpu, stack_push } from "./cpu.ts";
 import {
   alloc_ordered_workqueue,
@@ -42,8 +43,6 @@ import {
   WQ_UNBOUND,
   type WorkqueuePtr,
 } from "./workqueue.ts";
-import { might_sleep, schedule_timeout } from "./schedule.ts";
-import { set_current_state, TASK_UNINTERRUPTIBLE } from "./task.ts";
 
 /** Works on these items record here, in the order they run. */
 let log: number[] = [];
@@ -68,7 +67,7 @@ function requeue_once(cpu: Cpu, work: number): void {
     expect(queue_work(cpu, system_wq(cpu), work), "PENDING was cleared before the call").toBe(true);
     expect(queue_work(cpu, system_wq(cpu), work), "now it is pending").toBe(false);
     // Idling here must not run it on top of itself.
-    nap(cpu, 5);
+    msleep(cpu, 5);
     expect(log).toHaveLength(1);
   }
 }
@@ -95,17 +94,8 @@ function leak(cpu: Cpu): void {
 }
 function sleep(cpu: Cpu, work: number): void {
   log.push(work);
-  nap(cpu, 10);
+  msleep(cpu, 10);
   log.push(-work);
-}
-
-function nap(cpu: Cpu, ms: number): void {
-  might_sleep(cpu);
-  let left = ms;
-  while (left > 0) {
-    set_current_state(cpu, TASK_UNINTERRUPTIBLE);
-    left = schedule_timeout(cpu, left);
-  }
 }
 
 function run_all(cpu: Cpu): void {
@@ -336,14 +326,14 @@ test("delayed work: not before its time, cancelled work never, mod and flush at 
   INIT_DELAYED_WORK(cpu, dwork, NOTE);
   expect(queue_delayed_work(cpu, system_wq(cpu), dwork, 20)).toBe(true);
   expect(queue_delayed_work(cpu, system_wq(cpu), dwork, 20)).toBe(false);
-  nap(cpu, 15);
+  msleep(cpu, 15);
   expect(log, "too early").toEqual([]);
-  nap(cpu, 15);
+  msleep(cpu, 15);
   expect(log).toEqual([dwork]);
   queue_delayed_work(cpu, system_wq(cpu), dwork, 20);
   expect(cancel_delayed_work_sync(cpu, dwork)).toBe(true);
   expect(cancel_delayed_work_sync(cpu, dwork)).toBe(false);
-  nap(cpu, 30);
+  msleep(cpu, 30);
   expect(log).toEqual([dwork]);
   expect(mod_delayed_work(cpu, system_wq(cpu), dwork, 1000), "was idle").toBe(false);
   expect(mod_delayed_work(cpu, system_wq(cpu), dwork, 2000), "was pending").toBe(true);

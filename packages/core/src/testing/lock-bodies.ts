@@ -26,7 +26,8 @@ import {
   task_of_cpu,
   TIF_SIGPENDING,
 } from "../sched/task.ts";
-import { linger, nap, rendezvous, wait_until } from "./rendezvous.ts";
+import { msleep } from "../sched/delay.ts";
+import { linger, rendezvous, wait_until } from "./rendezvous.ts";
 
 const WAIT_DIE = DEFINE_WD_CLASS("threads_wd_class");
 const NR_LOCKS = 2;
@@ -91,7 +92,7 @@ export function modest(cpu: Cpu, rounds: number): number {
 export function hold_until_interrupted(cpu: Cpu): void {
   mutex_lock(cpu, MUTEX);
   rendezvous(cpu, POINT, 2);
-  nap(cpu, 5);
+  msleep(cpu, 5);
   const other = task_of_cpu(cpu, 1 - cpu.id);
   set_tsk_thread_flag(cpu, other, TIF_SIGPENDING);
   kick_task(cpu, other);
@@ -135,7 +136,7 @@ export function oldest(cpu: Cpu): number {
   const ctx = ctx_push(cpu);
   rendezvous(cpu, POINT, 3);
   wait_until(cpu, DONE, 1);
-  nap(cpu, 20);
+  msleep(cpu, 20);
   cpu.mem.storeRelease(DONE, 2);
   ww_mutex_lock(cpu, ww_lock(WANTED), ctx);
   const error = ww_mutex_lock(cpu, ww_lock(HELD), ctx);
@@ -160,7 +161,7 @@ export function bystander(cpu: Cpu): number {
   ww_mutex_lock(cpu, ww_lock(WANTED), 0);
   rendezvous(cpu, POINT, 3);
   wait_until(cpu, DONE, 2);
-  nap(cpu, 20);
+  msleep(cpu, 20);
   ww_mutex_unlock(cpu, ww_lock(WANTED));
   return 0;
 }

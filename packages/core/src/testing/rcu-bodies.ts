@@ -15,7 +15,8 @@ import {
 import { complete, COMPLETION_SIZE, init_completion, wait_for_completion } from "../sched/completion.ts";
 import { type Cpu, stack_pop, stack_push } from "../sched/cpu.ts";
 import { cond_resched } from "../sched/schedule.ts";
-import { linger, nap, rendezvous, wait_until } from "./rendezvous.ts";
+import { msleep } from "../sched/delay.ts";
+import { linger, rendezvous, wait_until } from "./rendezvous.ts";
 
 const POINT = kernel_static("test_point", 4);
 const ORDER = kernel_static("test_order", 4);
@@ -99,7 +100,7 @@ export function polling_writer(cpu: Cpu): number {
   let done = 0;
   for (let i = 0; i < 20; i++) {
     const cookie = start_poll_synchronize_rcu(cpu);
-    while (!poll_state_synchronize_rcu(cpu, cookie)) nap(cpu, 1);
+    while (!poll_state_synchronize_rcu(cpu, cookie)) msleep(cpu, 1);
     done++;
   }
   cpu.mem.storeRelease(FLAG, 1);

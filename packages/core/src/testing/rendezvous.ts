@@ -1,7 +1,7 @@
 /** Meeting points for the bodies of a test machine. They keep RCU, interrupts and timers going while they wait. */
 import type { Cpu } from "../sched/cpu.ts";
-import { cond_resched, schedule_timeout } from "../sched/schedule.ts";
-import { set_current_state, TASK_UNINTERRUPTIBLE } from "../sched/task.ts";
+import { msleep } from "../sched/delay.ts";
+import { cond_resched } from "../sched/schedule.ts";
 
 /** Bytes of a meeting point, zeroed: a counter of arrivals. */
 export const RENDEZVOUS_SIZE = 4;
@@ -17,17 +17,8 @@ export function rendezvous(cpu: Cpu, point: number, parties: number): void {
 export function wait_until(cpu: Cpu, word: number, value: number): void {
   for (let round = 0; cpu.mem.loadAcquire(word) < value; round++) {
     if (round < 100) cpu.mem.pause();
-    else nap(cpu, 1);
+    else msleep(cpu, 1);
     cond_resched(cpu);
-  }
-}
-
-/** Sleeps for about `ms`; offline for RCU meanwhile. */
-export function nap(cpu: Cpu, ms: number): void {
-  let left = ms;
-  while (left > 0) {
-    set_current_state(cpu, TASK_UNINTERRUPTIBLE);
-    left = schedule_timeout(cpu, left);
   }
 }
 

@@ -44,7 +44,8 @@ import { kmem_in_use } from "../mm/slab-report.ts";
 import { rcu_barrier, rcu_read_lock, rcu_read_unlock } from "../rcu/rcu.ts";
 import { type Cpu, stack_pop, stack_push } from "../sched/cpu.ts";
 import { cond_resched, MAX_SCHEDULE_TIMEOUT } from "../sched/schedule.ts";
-import { nap, wait_until } from "./rendezvous.ts";
+import { msleep } from "../sched/delay.ts";
+import { wait_until } from "./rendezvous.ts";
 
 const RESV = kernel_static("test_resv", DMA_RESV_SIZE) as DmaResvPtr;
 /** Written by the writer: number of the anchor, and after the end -1. */
@@ -81,7 +82,7 @@ function changed(cpu: Cpu, readers: number): void {
   cpu.mem.fetchAdd(CHANGES, 1);
   for (let i = 0; cpu.mem.loadAcquire(STEPS) === steps && cpu.mem.loadAcquire(READERS_DONE) < readers; i++) {
     if (i < 100) cpu.mem.pause();
-    else nap(cpu, 1);
+    else msleep(cpu, 1);
     cond_resched(cpu);
   }
 }

@@ -25,7 +25,8 @@ import {
   type WorkqueuePtr,
   WORK_STRUCT_SIZE,
 } from "../sched/workqueue.ts";
-import { linger, nap, rendezvous, wait_until } from "./rendezvous.ts";
+import { msleep } from "../sched/delay.ts";
+import { linger, rendezvous, wait_until } from "./rendezvous.ts";
 
 /** A work and what its function counts, 128 bytes apart. */
 const ITEMS = 16;
@@ -179,7 +180,7 @@ function measure_peak(cpu: Cpu): void {
     if (now <= peak || cpu.mem.compareExchange(PEAK, peak, now) === peak) break;
   }
   // Long enough for the next worker to be woken, on a busy machine too: each starts the one after it.
-  nap(cpu, 30);
+  msleep(cpu, 30);
   cpu.mem.fetchSub(RUNNING, 1);
 }
 
@@ -253,7 +254,7 @@ export function delayed_at_random(cpu: Cpu, rounds: number): number {
   let cancelled = 0;
   for (let round = 0; round < rounds; round++) {
     if (queue_delayed_work(cpu, system_wq(cpu), dwork, 1 + (cpu.random32() % 3))) queued++;
-    nap(cpu, cpu.random32() % 4);
+    msleep(cpu, cpu.random32() % 4);
     if (cpu.random32() % 2 === 0 && cancel_delayed_work_sync(cpu, dwork)) cancelled++;
   }
   if (cancel_delayed_work_sync(cpu, dwork)) cancelled++;

@@ -27,7 +27,8 @@ import {
   type WorkqueuePtr,
   WORK_STRUCT_SIZE,
 } from "../sched/workqueue.ts";
-import { linger, nap, rendezvous, wait_until } from "./rendezvous.ts";
+import { msleep } from "../sched/delay.ts";
+import { linger, rendezvous, wait_until } from "./rendezvous.ts";
 
 const POINT = kernel_static("pool_test_point", 4);
 const RUNNING = kernel_static("pool_test_running", 4);
@@ -111,7 +112,7 @@ export function peak_of_busy(cpu: Cpu, spread: number, flags: number): number {
 function exclusive(cpu: Cpu, work: number): void {
   if (cpu.mem.fetchAdd(work + ITEM_RUNNING, 1) !== 0) cpu.mem.fetchAdd(WRONG, 1);
   linger(cpu, 400);
-  if (cpu.random32() % 8 === 0) nap(cpu, 1);
+  if (cpu.random32() % 8 === 0) msleep(cpu, 1);
   cpu.mem.fetchSub(work + ITEM_RUNNING, 1);
   cpu.mem.fetchAdd(RAN, 1);
 }
@@ -291,7 +292,7 @@ export function starve(cpu: Cpu, blockers: number, ms: number): string[] {
     INIT_WORK(cpu, works + i * WORK_STRUCT_SIZE, i < blockers ? BLOCK : COUNT);
     queue_work(cpu, system_wq(cpu), works + i * WORK_STRUCT_SIZE);
   }
-  nap(cpu, ms);
+  msleep(cpu, ms);
   complete_all(cpu, GATE);
   flush_workqueue(cpu, system_wq(cpu));
   stack_pop(cpu, works);

@@ -8,7 +8,7 @@ import { FAULT_IO_TIMEOUT, fault_arm, fault_hits } from "@ringside/core/debug/fa
 import { dmesg_read } from "@ringside/core/debug/dmesg";
 import { __get_free_pages } from "@ringside/core/mm/page-alloc";
 import { GFP_KERNEL } from "@ringside/core/mm/slab";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 import { dmesg, type SoloPlatform } from "@ringside/core/testing/solo";
 import { cond_resched } from "@ringside/core/sched/schedule";
 import type { NvmeController } from "../controller/controller.ts";
@@ -55,7 +55,7 @@ class TimeoutMachine extends DriverMachine {
   later(ms: number): void {
     this.platform.time_ms += ms;
     cond_resched(this.cpu);
-    nap(this.cpu, 30);
+    msleep(this.cpu, 30);
   }
   log(): string {
     return dmesg_read(this.cpu, 0)
@@ -104,7 +104,7 @@ test("a command that stays away is reported again and again, and never ended", (
   expect(dmesg(m.cpu).join()).toMatch(/QID 1 timeout, reset controller: not supported/);
   expect([m.completions(), m.busy()]).toEqual([[], 1]);
   m.attach();
-  nap(m.cpu, 30);
+  msleep(m.cpu, 30);
   m.settle();
   expect([m.completions(), m.busy()]).toEqual([[4096], 0]);
 });
@@ -117,7 +117,7 @@ test("cancelled commands are tried again; the device's old completions are ignor
   nvme_cancel_tagset(m.cpu, m.q);
   expect(m.completions()).toEqual([]);
   m.attach();
-  nap(m.cpu, 30);
+  msleep(m.cpu, 30);
   m.settle();
   expect([m.completions(), m.busy()]).toEqual([[4096, 4096], 0]);
   expect(dmesg(m.cpu).filter((text) => text.includes("genctr mismatch"))).toHaveLength(2);
@@ -133,7 +133,7 @@ test("a completion that is swallowed (fail_io_timeout) leaves the command to its
   expect(dmesg(m.cpu).join()).toMatch(/timeout, aborting/);
   // What a controller reset will do.
   nvme_cancel_tagset(m.cpu, m.q);
-  nap(m.cpu, 30);
+  msleep(m.cpu, 30);
   m.settle();
   expect([m.completions(), m.busy()]).toEqual([[4096], 0]);
 });

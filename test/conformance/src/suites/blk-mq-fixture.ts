@@ -20,7 +20,7 @@ import { blk_mq_tags_busy } from "@ringside/core/block/tags";
 import { IS_ERR } from "@ringside/core/debug/errno";
 import { kernel_symbol } from "@ringside/core/debug/image";
 import type { Cpu } from "@ringside/core/sched/cpu";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 import { ram_disk, ram_disk_add, type RamDiskOptions } from "@ringside/core/testing/ram-disk";
 import type { Checks } from "../checks.ts";
 
@@ -102,7 +102,7 @@ export function wait_word(cpu: Cpu, at: number, value: number, ms: number = LIMI
   const limit = cpu.now() + ms;
   while (cpu.mem.loadAcquire(at) < value) {
     if (cpu.now() > limit) return false;
-    nap(cpu, 1);
+    msleep(cpu, 1);
   }
   return true;
 }

@@ -21,7 +21,7 @@ import { GFP_KERNEL } from "@ringside/core/mm/slab";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
 import { current_state, task_is_sleeping, task_of_cpu, TASK_RUNNING } from "@ringside/core/sched/task";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 import {
   ram_disk,
   ram_disk_complete,
@@ -57,7 +57,7 @@ function complete_all(cpu: Cpu, t: Checks, senders: number, tags: number): void 
   let most = 0;
   while (cpu.mem.loadAcquire(word(t, 0)) < senders) {
     most = Math.max(most, busy(cpu));
-    if (ram_disk_complete(cpu, 1 + (cpu.random32() % 4)) === 0) nap(cpu, 1);
+    if (ram_disk_complete(cpu, 1 + (cpu.random32() % 4)) === 0) msleep(cpu, 1);
     cond_resched(cpu);
   }
   t.ok(most <= tags, `at most ${tags} tags are in use, not ${most}`);
@@ -94,10 +94,10 @@ function freezer(cpu: Cpu, t: Checks): void {
     const depth = 1 + (cpu.random32() % 3);
     for (let k = 0; k < depth; k++) blk_mq_freeze_queue(cpu, q);
     t.equal(busy(cpu), 0, "tags in use of a frozen queue");
-    nap(cpu, 1);
+    msleep(cpu, 1);
     t.equal(busy(cpu), 0, "tags in use of a frozen queue, later");
     for (let k = 0; k < depth; k++) blk_mq_unfreeze_queue(cpu, q);
-    nap(cpu, 1);
+    msleep(cpu, 1);
   }
   t.meet();
 }
@@ -151,7 +151,7 @@ function remover(cpu: Cpu, t: Checks): void {
   send(cpu, t, q, 0);
   t.meet();
   // Time to get into their waits; that they do not would be no failure.
-  nap(cpu, 20);
+  msleep(cpu, 20);
   del_gendisk(cpu, ram_disk(cpu));
   t.equal(wait_end(cpu, t, 0), BLK_STS_OK, "the request in flight");
   t.equal(execute(cpu, q), -ENODEV, "after the removal");
@@ -170,7 +170,7 @@ function tag_waiter(cpu: Cpu, t: Checks): void {
 
 function slow_device(cpu: Cpu, t: Checks): void {
   t.meet();
-  nap(cpu, 40);
+  msleep(cpu, 40);
   complete_all(cpu, t, t.parties - 2, 1);
   t.meet();
 }
@@ -186,7 +186,7 @@ function kill_at_door(cpu: Cpu, t: Checks): void {
   const q = add_disk(cpu, t, { depth: 1 });
   blk_mq_freeze_queue(cpu, q);
   t.meet();
-  nap(cpu, 20);
+  msleep(cpu, 20);
   del_gendisk(cpu, ram_disk(cpu));
   t.meet();
   blk_mq_unfreeze_queue(cpu, q);

@@ -29,7 +29,7 @@ import { EAGAIN, ENODEV } from "@ringside/core/debug/errno";
 import { FAULT_IO_TIMEOUT, fault_arm, fault_disarm, fault_hits } from "@ringside/core/debug/fault-inject";
 import { kernel_symbol } from "@ringside/core/debug/image";
 import type { Cpu } from "@ringside/core/sched/cpu";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 import {
   ram_disk,
   ram_disk_abort,
@@ -124,7 +124,7 @@ function freeze_waits(cpu: Cpu, t: Checks): void {
 }
 function complete_later(cpu: Cpu, t: Checks): void {
   t.meet();
-  nap(cpu, 5);
+  msleep(cpu, 5);
   ram_disk_complete(cpu, 1);
 }
 
@@ -189,7 +189,7 @@ function late_completion(cpu: Cpu, t: Checks): void {
 
 function reissued(cpu: Cpu, times: number): boolean {
   const limit = cpu.now() + 5000;
-  while (ram_disk_issued(cpu) < times && cpu.now() < limit) nap(cpu, 1);
+  while (ram_disk_issued(cpu) < times && cpu.now() < limit) msleep(cpu, 1);
   return ram_disk_issued(cpu) >= times;
 }
 
@@ -244,7 +244,7 @@ function reset_timer(cpu: Cpu, t: Checks): void {
   ram_disk_defer(cpu, true);
   send(cpu, t, q, 0);
   const limit = cpu.now() + 5000;
-  while (ram_disk_timeouts(cpu) < 3 && cpu.now() < limit) nap(cpu, 1);
+  while (ram_disk_timeouts(cpu) < 3 && cpu.now() < limit) msleep(cpu, 1);
   t.ok(ram_disk_timeouts(cpu) >= 3, "the driver is asked again and again");
   t.equal(ends(cpu, t, 0), 0, "ends of the request so far");
   ram_disk_complete(cpu, 1);
@@ -285,10 +285,10 @@ function quiesce(cpu: Cpu, t: Checks): void {
   blk_mq_quiesce_queue(cpu, q);
   blk_mq_quiesce_queue(cpu, q);
   for (let i = 0; i < 4; i++) send(cpu, t, q, i);
-  nap(cpu, 10);
+  msleep(cpu, 10);
   t.equal(ram_disk_issued(cpu), 0, "requests the driver saw");
   blk_mq_unquiesce_queue(cpu, q);
-  nap(cpu, 10);
+  msleep(cpu, 10);
   t.equal(ram_disk_issued(cpu), 0, "requests the driver saw, quiesced once");
   blk_mq_unquiesce_queue(cpu, q);
   for (let i = 0; i < 4; i++) t.equal(wait_end(cpu, t, i), BLK_STS_OK, `request ${i}`);
@@ -303,7 +303,7 @@ function requeue_list(cpu: Cpu, t: Checks): void {
   t.ok(blk_mq_mark_complete(cpu, rq), "claimed");
   blk_mq_requeue_request(cpu, rq, false);
   t.ok(!blk_mq_request_started(cpu, rq), "not started any more");
-  nap(cpu, 10);
+  msleep(cpu, 10);
   t.equal(ram_disk_issued(cpu), 1, "issues before the kick");
   blk_mq_kick_requeue_list(cpu, q);
   t.ok(reissued(cpu, 2), "issued after the kick");

@@ -9,7 +9,7 @@ import { GFP_KERNEL, kfree, kmalloc } from "@ringside/core/mm/slab";
 import { spin_lock_init } from "@ringside/core/lock/spinlock";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 import type { Checks } from "../checks.ts";
 import type { Body, Case } from "../suite.ts";
 
@@ -60,7 +60,7 @@ function meet(cpu: Cpu, t: Checks): void {
   const full = ticket - (ticket % t.parties) + t.parties;
   for (let spin = 0; cpu.mem.loadAcquire(point) < full; spin++) {
     if (spin < SPINS) cpu.mem.pause();
-    else nap(cpu, 1);
+    else msleep(cpu, 1);
     if ((spin & 63) === 63) cond_resched(cpu);
   }
   cond_resched(cpu);

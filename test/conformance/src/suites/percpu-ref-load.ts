@@ -31,7 +31,8 @@ import {
 } from "@ringside/core/rcu/rcu";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
-import { linger, nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
+import { linger } from "@ringside/core/testing/rendezvous";
 import type { Checks } from "../checks.ts";
 import type { Body, Case } from "../suite.ts";
 import {
@@ -58,7 +59,7 @@ const STOP = 768;
 
 /** Waits for the release of this life. */
 function await_release(cpu: Cpu, t: Checks): void {
-  for (let waited = 0; released(cpu, t) === 0 && waited < PATIENCE_MS; waited++) nap(cpu, 1);
+  for (let waited = 0; released(cpu, t) === 0 && waited < PATIENCE_MS; waited++) msleep(cpu, 1);
 }
 
 /** Releases of this life and early ones, judged once its last reference is put. */
@@ -160,7 +161,7 @@ function kill_during_hand_over(cpu: Cpu, t: Checks): void {
   for (let round = 0; goes_on(cpu, t, round); round++) {
     cpu.mem.storeRelease(t.scratch + FLAG, 0);
     begin_life(cpu, t, 0);
-    nap(cpu, cpu.random32() % 3);
+    msleep(cpu, cpu.random32() % 3);
     percpu_ref_kill_and_confirm(cpu, ref_of(t), CONFIRM);
     end_life(cpu, t);
   }
@@ -275,7 +276,7 @@ function replace_objects(cpu: Cpu, t: Checks): void {
     const old = cpu.mem.loadAcquire(t.scratch) as PercpuRefPtr;
     cpu.mem.storeRelease(t.scratch, i === 2 * ROUNDS ? 0 : new_object(cpu));
     percpu_ref_kill(cpu, old);
-    nap(cpu, 1);
+    msleep(cpu, 1);
   }
   cpu.mem.storeRelease(t.scratch + FLAG, 1);
   t.meet();

@@ -13,7 +13,8 @@ import {
 } from "@ringside/core/rcu/rcu";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
-import { nap, wait_until } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
+import { wait_until } from "@ringside/core/testing/rendezvous";
 import { rcu_torture_begin } from "@ringside/scenarios/rcutorture";
 import { rcu_torture_barrier_cbs, rcu_torture_barrier_once } from "@ringside/scenarios/rcutorture-barrier";
 import { rcu_torture_fwd_prog_cr, rcu_torture_fwd_prog_nr } from "@ringside/scenarios/rcutorture-fwd";
@@ -100,7 +101,7 @@ function one_way(name: string, gp: number): Case {
 function watcher(seen: (cpu: Cpu, t: Checks) => boolean): Part {
   return (cpu, t) => {
     const end = cpu.now() + PATIENCE_MS;
-    while (!seen(cpu, t) && cpu.now() < end) nap(cpu, 5);
+    while (!seen(cpu, t) && cpu.now() < end) msleep(cpu, 5);
     torture_stop(cpu);
   };
 }

@@ -22,7 +22,8 @@ import { mock_fence } from "@ringside/core/dma/testing/mock-fence";
 import { rcu_assign_pointer, rcu_barrier, rcu_read_lock, rcu_read_unlock } from "@ringside/core/rcu/rcu";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
-import { linger, nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
+import { linger } from "@ringside/core/testing/rendezvous";
 import type { Checks } from "../checks.ts";
 
 /** struct simple_cb. */
@@ -117,7 +118,7 @@ function begin_together(cpu: Cpu, race: Race): void {
   const other = t.scratch + (1 - t.index) * LINE + PASS;
   for (let round = 0; cpu.mem.loadAcquire(other) < race.passes && !stopped(cpu, race); round++) {
     if (round < PATIENCE) cpu.mem.pause();
-    else nap(cpu, 1);
+    else msleep(cpu, 1);
     cond_resched(cpu);
   }
   linger(cpu, 50);

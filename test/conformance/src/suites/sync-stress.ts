@@ -20,7 +20,7 @@ import {
 import { spin_lock, spin_unlock } from "@ringside/core/lock/spinlock";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 import type { Checks } from "../checks.ts";
 import type { Body } from "../suite.ts";
 
@@ -116,7 +116,7 @@ function busy_wait(cpu: Cpu, t: Checks, fence: number): boolean {
     const errors = sync_fence_count_with_status(cpu, fence, FENCE_STATUS_ERROR);
     if (!t.equal(errors, 0, "errors on the fence")) return false;
     if (sync_fence_count_with_status(cpu, fence, FENCE_STATUS_ACTIVE) === 0) return true;
-    if (look % LOOKS === 0) nap(cpu, 1);
+    if (look % LOOKS === 0) msleep(cpu, 1);
     cond_resched(cpu);
   }
   return false;

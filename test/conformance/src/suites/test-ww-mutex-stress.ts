@@ -28,7 +28,8 @@ import {
 import { GFP_KERNEL, kfree, kmalloc } from "@ringside/core/mm/slab";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import { cond_resched } from "@ringside/core/sched/schedule";
-import { linger, nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
+import { linger } from "@ringside/core/testing/rendezvous";
 import type { Checks } from "../checks.ts";
 import type { Body, Case } from "../suite.ts";
 
@@ -61,7 +62,7 @@ function dummy_load(cpu: Cpu, t: Checks, locks: readonly number[]): void {
     cpu.mem.write(p, cpu.mem.read(p) + 1);
   }
   cpu.mem.fetchAdd(t.scratch + OWNED, locks.length);
-  if (cpu.random32() % 4 === 0) nap(cpu, 1);
+  if (cpu.random32() % 4 === 0) msleep(cpu, 1);
   else linger(cpu, 300);
 }
 

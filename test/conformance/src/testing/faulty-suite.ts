@@ -8,7 +8,7 @@ import { set_current_state, TASK_UNINTERRUPTIBLE } from "@ringside/core/sched/ta
 
 import { INIT_WORK, queue_work, system_wq, WORK_STRUCT_SIZE } from "@ringside/core/sched/workqueue";
 import type { Cpu } from "@ringside/core/sched/cpu";
-import { nap } from "@ringside/core/testing/rendezvous";
+import { msleep } from "@ringside/core/sched/delay";
 import type { Workload } from "@ringside/scenarios/workload";
 import { conformance_workloads } from "../bodies.ts";
 import type { Body, Case, Suite } from "../suite.ts";
@@ -62,7 +62,7 @@ const PASSING: readonly Case[] = [
     bodies: [
       (cpu, t) => {
         const start = cpu.now();
-        nap(cpu, t.seconds * 1000);
+        msleep(cpu, t.seconds * 1000);
         t.ok(cpu.now() - start >= t.seconds * 1000, "ran for t.seconds");
         t.note(`seconds ${t.seconds}`);
       },

@@ -3,7 +3,8 @@ import { ENOMEM } from "../../debug/errno.ts";
 import { kernel_static } from "../../debug/image.ts";
 import type { Cpu } from "../../sched/cpu.ts";
 import { cond_resched } from "../../sched/schedule.ts";
-import { linger, nap } from "../../testing/rendezvous.ts";
+import { msleep } from "../../sched/delay.ts";
+import { linger } from "../../testing/rendezvous.ts";
 import { dma_buf_detach } from "../buf.ts";
 import { device_del } from "../device.ts";
 import {
@@ -93,7 +94,7 @@ function keep_mapping(cpu: Cpu, movers: number, polite: boolean): number {
   while (cpu.mem.loadAcquire(FINISHED) < movers) {
     importer_unmap(cpu, attach, importer_map(cpu, attach, polite));
     maps++;
-    nap(cpu, 1);
+    msleep(cpu, 1);
   }
   dma_buf_detach(cpu, dmabuf, attach);
   return maps;
@@ -128,7 +129,7 @@ export function mover(cpu: Cpu, moves: number): void {
 export function async_mover(cpu: Cpu, moves: number): void {
   for (let i = 0; i < moves; i++) {
     // VRAM may be full of placements that wait for their turn.
-    while (vram_async_move(cpu, buffer(cpu), false) === -ENOMEM) nap(cpu, 1);
+    while (vram_async_move(cpu, buffer(cpu), false) === -ENOMEM) msleep(cpu, 1);
     cond_resched(cpu);
   }
   cpu.mem.fetchAdd(FINISHED, 1);
