@@ -44,11 +44,11 @@ const POISON = 0x80;
 export type Shadow = SharedArrayBuffer;
 
 export class CheckedMemory extends Memory {
-  private readonly shadow: Uint8Array<SharedArrayBuffer>;
+  protected readonly shadow: Uint8Array<SharedArrayBuffer>;
   private readonly shadow32: Int32Array<SharedArrayBuffer>;
   private readonly onBadAccess: (report: BadAccess) => void;
   /** Above 0 nothing is reported: the handler runs, or the allocator looks into its own free objects. */
-  private disabled: number = 0;
+  protected disabled: number = 0;
 
   /** A zeroed shadow (everything accessible) for a memory of `bytes` bytes; hand it to every thread. */
   static createShadow(bytes: number): Shadow {
