@@ -1,6 +1,7 @@
 /**
  * Doubly linked lists inside structs (include/linux/list.h): a list_head is {next, prev}, two words.
- * Callers hold whatever lock guards the list.
+ * Callers hold whatever lock guards the list. As in Linux, whether a list is empty may be asked without it: what
+ * changes a head's next is a writeOnce.
  */
 import type { Cpu } from "../sched/cpu.ts";
 
@@ -9,12 +10,12 @@ const NEXT = 0;
 const PREV = 4;
 
 export function INIT_LIST_HEAD(cpu: Cpu, list: number): void {
-  cpu.mem.write(list + NEXT, list);
+  cpu.mem.writeOnce(list + NEXT, list);
   cpu.mem.write(list + PREV, list);
 }
 
 export function list_empty(cpu: Cpu, list: number): boolean {
-  return cpu.mem.read(list + NEXT) === list;
+  return cpu.mem.readOnce(list + NEXT) === list;
 }
 
 export function list_next(cpu: Cpu, entry: number): number {
@@ -29,7 +30,7 @@ function list_insert(cpu: Cpu, entry: number, prev: number, next: number): void 
   cpu.mem.write(next + PREV, entry);
   cpu.mem.write(entry + NEXT, next);
   cpu.mem.write(entry + PREV, prev);
-  cpu.mem.write(prev + NEXT, entry);
+  cpu.mem.writeOnce(prev + NEXT, entry);
 }
 
 /** Inserts after `head`: a stack's push. */
@@ -76,5 +77,5 @@ function list_unlink(cpu: Cpu, entry: number): void {
   const next = cpu.mem.read(entry + NEXT);
   const prev = cpu.mem.read(entry + PREV);
   cpu.mem.write(next + PREV, prev);
-  cpu.mem.write(prev + NEXT, next);
+  cpu.mem.writeOnce(prev + NEXT, next);
 }

@@ -83,7 +83,7 @@ export function __queue_work(cpu: Cpu, id: number, wq: WorkqueuePtr, work: WorkP
 /** `wanted`, or the pwq the work runs on now; its pool is locked. */
 function lock_pwq_for(cpu: Cpu, wq: WorkqueuePtr, flags: number, work: number, wanted: number): number {
   const pool = cpu.mem.read(wanted + PWQ_POOL);
-  const data = cpu.mem.read(work + WORK_DATA);
+  const data = cpu.mem.readOnce(work + WORK_DATA);
   // Ordered queues have one pool anyway; nothing may take a work past that order.
   if (ran_elsewhere(data, cpu.mem.read(pool + POOL_ID)) && (flags & __WQ_ORDERED) === 0) {
     const last = offq_pool(cpu, data);

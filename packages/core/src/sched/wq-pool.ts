@@ -86,7 +86,7 @@ export function process_scheduled_works(cpu: Cpu, pool: number, worker: number):
 /** Runs one work. Pool lock held on entry and return, not while the function runs. */
 function process_one_work(cpu: Cpu, pool: number, worker: number, work: number): void {
   // All that is needed afterwards is copied now: the function may free the item.
-  const data = cpu.mem.read(work + WORK_DATA);
+  const data = cpu.mem.readOnce(work + WORK_DATA);
   const func = cpu.mem.read(work + WORK_FUNC);
   const pwq = data_pwq(data);
   const counts = (cpu.mem.read(worker + WORKER_FLAGS) & WORKER_NOT_RUNNING) === 0;

@@ -117,7 +117,7 @@ export function move_linked_works(cpu: Cpu, work: number, head: number): number 
   let at = work;
   for (;;) {
     const next = list_next(cpu, at + WORK_ENTRY) - WORK_ENTRY;
-    const linked = (cpu.mem.read(at + WORK_DATA) & WORK_STRUCT_LINKED) !== 0;
+    const linked = (cpu.mem.readOnce(at + WORK_DATA) & WORK_STRUCT_LINKED) !== 0;
     list_move_tail(cpu, at + WORK_ENTRY, head);
     if (!linked) return next;
     at = next;
@@ -128,7 +128,7 @@ export function move_linked_works(cpu: Cpu, work: number, head: number): number 
 export function pwq_activate_first_inactive(cpu: Cpu, pwq: number): boolean {
   if (list_empty(cpu, pwq + PWQ_INACTIVE) || !pwq_tryinc_nr_active(cpu, pwq)) return false;
   const work = list_next(cpu, pwq + PWQ_INACTIVE) - WORK_ENTRY;
-  set_work_data(cpu, work, cpu.mem.read(work + WORK_DATA) & ~WORK_STRUCT_INACTIVE);
+  set_work_data(cpu, work, cpu.mem.readOnce(work + WORK_DATA) & ~WORK_STRUCT_INACTIVE);
   move_linked_works(cpu, work, cpu.mem.read(pwq + PWQ_POOL) + POOL_WORKLIST);
   return true;
 }

@@ -94,7 +94,7 @@ function pool_mayday_timeout(cpu: Cpu, timer: number): void {
   if (need_to_create_worker(cpu, pool)) {
     let work = list_next(cpu, pool + POOL_WORKLIST) - WORK_ENTRY;
     while (work !== pool + POOL_WORKLIST - WORK_ENTRY) {
-      send_mayday(cpu, data_pwq(cpu.mem.read(work + WORK_DATA)));
+      send_mayday(cpu, data_pwq(cpu.mem.readOnce(work + WORK_DATA)));
       work = list_next(cpu, work + WORK_ENTRY) - WORK_ENTRY;
     }
     if (kworkers_at_limit(cpu)) tell_gap(cpu);
@@ -192,7 +192,7 @@ function rescue_pwq(cpu: Cpu, worker: number, wq: number, pwq: number): void {
   const end = pool + POOL_WORKLIST - WORK_ENTRY;
   let work = list_next(cpu, pool + POOL_WORKLIST) - WORK_ENTRY;
   while (work !== end) {
-    const ours = data_pwq(cpu.mem.read(work + WORK_DATA)) === pwq;
+    const ours = data_pwq(cpu.mem.readOnce(work + WORK_DATA)) === pwq;
     work = ours ? assign_work(cpu, pool, work, worker) : list_next(cpu, work + WORK_ENTRY) - WORK_ENTRY;
   }
   if (!list_empty(cpu, worker + WORKER_SCHEDULED)) {

@@ -4,7 +4,7 @@
  * PENDING is the ownership of the item: who sets it queues the work; it is cleared just before the function
  * runs. While queued, data also holds the pool_workqueue and the flush colour; otherwise the pool that ran it
  * last and how often it was disabled. Except for the setting of PENDING, data changes under the pool's lock, or
- * while the changer owns PENDING.
+ * while the changer owns PENDING. Anybody may set PENDING any time, so data is read with readOnce under the lock, too.
  */
 import type { Ptr } from "atomics-sync";
 import type { SymbolId } from "../debug/image.ts";
