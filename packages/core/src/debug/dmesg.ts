@@ -35,11 +35,13 @@ export interface LogRecord {
 }
 
 export function printk(cpu: Cpu, level: number, text: string): void {
+  if (level >= LOG_WARN) cpu.platform.logged?.(level, text);
   write_record(cpu, cpu.mem.fetchAdd(cpu.map.dmesg + NEXT, 1), level, text);
 }
 
 /** Appends lines that stay together: the first with `level`, the others are information on it. */
 export function printk_lines(cpu: Cpu, level: number, lines: readonly string[]): void {
+  if (level >= LOG_WARN) cpu.platform.logged?.(level, lines.join("\n"));
   const first = cpu.mem.fetchAdd(cpu.map.dmesg + NEXT, lines.length);
   for (let i = 0; i < lines.length; i++) {
     write_record(cpu, first + i, i === 0 ? level : LOG_INFO, lines[i] as string);

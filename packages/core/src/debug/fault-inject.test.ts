@@ -1,6 +1,7 @@
 /** Laws of fault injection. */
 import { expect, test } from "vitest";
 import { boot_bare } from "../testing/bare.ts";
+import { boot_solo } from "../testing/solo.ts";
 import {
   FAULT_DMA_MAP,
   FAULT_NAMES,
@@ -53,4 +54,25 @@ test("a probability fails about that part of the calls, equally for the same see
 test("every fault has a name", () => {
   expect(FAULT_NAMES[FAULT_SLAB]).toBe("slab");
   expect(FAULT_NAMES[FAULT_TAGS]).toBe("tags");
+});
+
+test("a fault that is a choice strikes when the platform chooses side 1, and never where nobody chooses", () => {
+  const thrown = [0, 1, 2, 1, 1];
+  const sides: number[] = [];
+  const cpu = boot_solo({
+    platform: {
+      now: () => 0,
+      choose: (n) => {
+        sides.push(n);
+        return thrown.shift() ?? 0;
+      },
+    },
+  });
+  fault_arm(cpu, FAULT_TAGS, { times: 2, choice: 3 });
+  const got = [1, 2, 3, 4, 5, 6].map(() => should_fail(cpu, FAULT_TAGS));
+  expect(got).toEqual([false, true, false, true, false, false]);
+  expect(sides).toEqual([3, 3, 3, 3, 3, 3]);
+  const alone = boot_bare();
+  fault_arm(alone, FAULT_TAGS, { times: -1, choice: 2 });
+  expect(should_fail(alone, FAULT_TAGS)).toBe(false);
 });

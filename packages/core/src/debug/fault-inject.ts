@@ -3,7 +3,7 @@
  *
  * The attributes live in shared memory, so a fault armed by one thread strikes any. Each place counts its
  * calls since it was armed: the first `after` pass, then it fails `times` times (-1: for ever), each time
- * with `probability`.
+ * with `probability`, or when whoever searches executions chooses so (`choice`).
  *
  * Interface: `if (should_fail(cpu, FAULT_X)) return -ENOMEM;` at the place; fault_arm and fault_disarm in a
  * test; fault_hits tells how often it struck.
@@ -51,6 +51,8 @@ const CALLS = 8;
 /** Failures left; negative: no limit. */
 const TIMES = 12;
 const HITS = 16;
+// Written by fault_arm before the ARMED bit is set: not 0 if failing is a choice of the platform, of so many.
+const CHOICE = 20;
 const FAULT_ATTR_SIZE = 32;
 
 struct_layout("fault_attr", FAULT_ATTR_SIZE, [
@@ -59,6 +61,7 @@ struct_layout("fault_attr", FAULT_ATTR_SIZE, [
   ["calls", CALLS, 4],
   ["times", TIMES, 4],
   ["hits", HITS, 4],
+  ["choice", CHOICE, 4],
 ]);
 
 export interface FaultPlan {
@@ -68,6 +71,8 @@ export interface FaultPlan {
   readonly times?: number;
   /** Chance of each, in (0, 1]. Default 1. */
   readonly probability?: number;
+  /** Sides of a die (2 ... 255) that whoever searches executions throws: one side strikes. Elsewhere none does. */
+  readonly choice?: number;
 }
 
 function fault_attr(fault: number): number {
@@ -78,8 +83,9 @@ function fault_attr(fault: number): number {
 export function fault_arm(cpu: Cpu, fault: number, plan: FaultPlan): void {
   const attr = fault_attr(fault);
   fault_disarm(cpu, fault);
-  const { after = 0, times = 1, probability = 1 } = plan;
+  const { after = 0, times = 1, probability = 1, choice = 0 } = plan;
   cpu.mem.write(attr + AFTER, after);
+  cpu.mem.write(attr + CHOICE, choice);
   cpu.mem.write(
     attr + THRESHOLD,
     probability >= 1 ? 0 : Math.max(1, Math.floor(probability * 0x1_0000_0000)) | 0,
@@ -113,6 +119,8 @@ function fault_strikes(cpu: Cpu, fault: number): boolean {
   if (cpu.mem.fetchAdd(attr + CALLS, 1) < cpu.mem.read(attr + AFTER)) return false;
   const threshold = cpu.mem.read(attr + THRESHOLD) >>> 0;
   if (threshold !== 0 && cpu.random32() >= threshold) return false;
+  const sides = cpu.mem.read(attr + CHOICE);
+  if (sides !== 0 && cpu.platform.choose?.(sides) !== 1) return false;
   if (!take_one(cpu, attr + TIMES)) return false;
   cpu.mem.fetchAdd(attr + HITS, 1);
   return true;

@@ -25,6 +25,8 @@ const FRAME = /at (?:(?:new |async )?([\w.$<>[\] ]+) \()?(?:file:\/\/)?(.*?):(\d
 const KEEP = /^.*?\/((?:packages|workers|scenarios|test|bench)\/.*)$/;
 /** Every frame costs 0.2 us: first a few, enough for slab or percpu frames above the site, then more. */
 const FEW_FRAMES = 6;
+/** A controlled machine runs functions as coroutines, which have two frames each. */
+const FEW_COROUTINES = 10;
 const MANY_FRAMES = 20;
 
 /** "io_dmabuf_init_map core/dma/token.ts:88" */
@@ -119,7 +121,8 @@ function first_site(cpu: Cpu, count: number): number {
 
 /** Number of the calling site outside debug/ and mm/, 1 ... SITE_RECORDS-1; 0 when the table is full. */
 export function caller_site(cpu: Cpu): number {
-  return first_site(cpu, FEW_FRAMES) || first_site(cpu, MANY_FRAMES);
+  const few = cpu.platform.sites === undefined ? FEW_FRAMES : FEW_COROUTINES;
+  return first_site(cpu, few) || first_site(cpu, MANY_FRAMES);
 }
 
 /** Number of the site of the running memory access: the innermost frame outside the memory verbs. */
@@ -183,11 +186,16 @@ export function call_trace(cpu: Cpu, count: number): string[] {
 export function site_id(cpu: Cpu, text: string): number {
   const known = cpu.site_ids.get(text);
   if (known !== undefined) return known;
+  const id = cpu.platform.sites?.site_number(text.slice(0, TEXT_MAX)) ?? table_id(cpu, text);
+  cpu.site_ids.set(text, id);
+  return id;
+}
+
+function table_id(cpu: Cpu, text: string): number {
   const table = cpu.map.sites;
   mutexLock(cpu.mem, table + LOCK);
   const id = find_or_add(cpu, text);
   mutexUnlock(cpu.mem, table + LOCK);
-  cpu.site_ids.set(text, id);
   return id;
 }
 
@@ -208,6 +216,7 @@ function find_or_add(cpu: Cpu, text: string): number {
 
 /** Text of a site; "unknown" for 0. */
 export function site_text(cpu: Cpu, id: number): string {
+  if (cpu.platform.sites !== undefined) return cpu.platform.sites.site_name(id);
   return id === 0 ? "unknown" : read_text(cpu, cpu.map.sites + RECORDS + id * SITE_RECORD_SIZE);
 }
 

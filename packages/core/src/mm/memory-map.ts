@@ -23,6 +23,8 @@ export const SITE_RECORD_SIZE = 128;
 export type IommuMode = "strict" | "lazy" | "passthrough";
 export type Variant = "v3" | "v3-fixed";
 export type PercpuMode = "atomic" | "owner";
+/** When a CPU counts as a reader: all the time it is in the kernel, or in read sections only. */
+export type RcuMode = "qsbr" | "strict";
 /** Who tells the CPU that a command completed. */
 export type CompletionMode = "irq" | "poll";
 
@@ -42,6 +44,8 @@ export interface KernelConfig {
   readonly variant: Variant;
   readonly percpu: PercpuMode;
   readonly completion: CompletionMode;
+  /** "strict": grace periods end as early as they may, so that a missing rcu_read_lock shows. */
+  readonly rcu: RcuMode;
   /** Checked memory: shadow, redzones, quarantine. */
   readonly kasan: boolean;
   /** The lock validator: order graph and held locks (lock/lockdep.ts). */
@@ -62,6 +66,7 @@ export const DEFAULT_CONFIG: KernelConfig = {
   variant: "v3-fixed",
   percpu: "atomic",
   completion: "irq",
+  rcu: "qsbr",
   kasan: false,
   lockdep: false,
   clock: "real",

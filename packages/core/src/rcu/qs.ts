@@ -6,6 +6,9 @@
  * The grace-period thread (rcu/gp.ts) bumps GP_SEQ and waits until every word is 0 or that number.
  *
  * Invariant: a CPU that is online and has QS != GP_SEQ may be inside a section that began before.
+ *
+ * config.rcu "strict" (CONFIG_RCU_STRICT_GRACE_PERIOD): a CPU is online in its outermost read section only, so a
+ * grace period waits for nobody who is not in one, and a pointer used without rcu_read_lock is soon a stale one.
  */
 import { kernel_static, percpu_static } from "../debug/image.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
@@ -31,13 +34,37 @@ const RCU_LOCK_MAP = kernel_static("rcu_read_lock", 4);
 
 export function rcu_read_lock(cpu: Cpu): void {
   cpu.rcu_nesting++;
+  if (cpu.rcu_watched) read_lock_watched(cpu);
+}
+
+function read_lock_watched(cpu: Cpu): void {
+  strict_enter(cpu);
   if (cpu.lockdep) rcu_lock_acquire(cpu, RCU_LOCK_MAP);
 }
 
 export function rcu_read_unlock(cpu: Cpu): void {
   if (cpu.rcu_nesting <= 0) return bad_unlock_balance(cpu);
   cpu.rcu_nesting--;
+  if (cpu.rcu_watched) read_unlock_watched(cpu);
+}
+
+function read_unlock_watched(cpu: Cpu): void {
   if (cpu.lockdep) lock_release(cpu, RCU_LOCK_MAP);
+  strict_leave(cpu);
+}
+
+/** Strict: the section that has just begun is seen by grace periods from here on. */
+function strict_enter(cpu: Cpu): void {
+  if (!cpu.rcu_strict || cpu.rcu_nesting !== 1) return;
+  // Full order, as in rcu_online: who does not see it has started before we read any pointer.
+  cpu.mem.storeRelease(this_cpu_ptr(cpu, QS), current_gp(cpu));
+}
+
+/** Strict: no section is open any more. */
+function strict_leave(cpu: Cpu): void {
+  if (!cpu.rcu_strict || cpu.rcu_nesting !== 0) return;
+  cpu.mem.storeRelease(this_cpu_ptr(cpu, QS), 0);
+  rcu_report(cpu);
 }
 
 /** An unlock without its lock; the count stays, or the next section would be none. */
@@ -66,7 +93,7 @@ function rcu_report(cpu: Cpu): void {
 
 /** A quiescent state: called at safe points outside read sections. Cheap when no grace period is new. */
 export function rcu_note_qs(cpu: Cpu): void {
-  if (cpu.rcu_nesting !== 0) return;
+  if (cpu.rcu_nesting !== 0 || cpu.rcu_strict) return;
   const qs = this_cpu_ptr(cpu, QS);
   const sequence = current_gp(cpu);
   if (cpu.mem.read(qs) === sequence) return;
@@ -78,6 +105,7 @@ export function rcu_note_qs(cpu: Cpu): void {
 
 /** Comes online: pointers may be picked up from here on. */
 export function rcu_online(cpu: Cpu): void {
+  if (cpu.rcu_strict) return;
   const qs = this_cpu_ptr(cpu, QS);
   // Full order against the grace period: publish the number we saw; if a new one started in between we
   // simply owe it a quiescent state, since QS != GP_SEQ.
@@ -87,6 +115,7 @@ export function rcu_online(cpu: Cpu): void {
 /** Goes offline: an extended quiescent state, as in idle or user mode. Illegal inside a read section. */
 export function rcu_offline(cpu: Cpu): void {
   WARN_ONCE(cpu, cpu.rcu_nesting !== 0, "Illegal context switch in RCU read-side critical section!");
+  if (cpu.rcu_strict) return;
   cpu.mem.storeRelease(this_cpu_ptr(cpu, QS), 0);
   rcu_report(cpu);
 }
@@ -94,9 +123,11 @@ export function rcu_offline(cpu: Cpu): void {
 /** Interrupts run where RCU watches; the idle loop takes them while online. */
 export function rcu_irq_enter(cpu: Cpu): void {
   cpu.rcu_nesting++;
+  strict_enter(cpu);
 }
 export function rcu_irq_exit(cpu: Cpu): void {
   cpu.rcu_nesting--;
+  strict_leave(cpu);
 }
 
 export function rcu_gp_start(cpu: Cpu): number {

@@ -4,16 +4,25 @@ import { run_machine } from "../testing/threads.ts";
 
 const module = new URL("../testing/rcu-bodies.ts", import.meta.url);
 
-test("callbacks of one CPU run in order, and rcu_barrier waits for all of them", async () => {
-  const cpus = ["callbacks_in_order", "callbacks_in_order", "callbacks_in_order"];
-  const { values } = await run_machine({ module, cpus, args: [20, 50], kworkers: 0 });
-  expect(values).toEqual([0, 0, 0]);
-});
+const MODES = ["qsbr", "strict"] as const;
 
-test("a grace period waits for a section that is open, and for no safe point inside it", async () => {
-  const { values } = await run_machine({ module, cpus: ["waiting_writer", "long_reader"], kworkers: 0 });
-  expect(values).toEqual([0, 0]);
-});
+test.for(MODES)(
+  "callbacks of one CPU run in order, and rcu_barrier waits for all of them: %s",
+  async (rcu) => {
+    const cpus = ["callbacks_in_order", "callbacks_in_order", "callbacks_in_order"];
+    const { values } = await run_machine({ module, cpus, args: [20, 50], kworkers: 0, config: { rcu } });
+    expect(values).toEqual([0, 0, 0]);
+  },
+);
+
+test.for(MODES)(
+  "a grace period waits for a section that is open, and for no safe point in it: %s",
+  async (rcu) => {
+    const cpus = ["waiting_writer", "long_reader"];
+    const { values } = await run_machine({ module, cpus, kworkers: 0, config: { rcu } });
+    expect(values).toEqual([0, 0]);
+  },
+);
 
 test("a sleeping CPU holds up no grace period", async () => {
   const cpus = ["many_grace_periods", "sleeper"];

@@ -6,7 +6,7 @@ import { type Cpu, stack_pop, stack_push } from "../sched/cpu.ts";
 import { cond_resched, might_sleep } from "../sched/schedule.ts";
 import { boot_solo, dmesg } from "../testing/solo.ts";
 import { kfree_rcu, kfree_rcu_mightsleep } from "./kfree-rcu.ts";
-import { rcu_cpu_passed, rcu_gp_start, rcu_note_qs } from "./qs.ts";
+import { rcu_cpu_passed, rcu_gp_start, rcu_is_watching, rcu_note_qs } from "./qs.ts";
 import {
   call_rcu,
   cond_synchronize_rcu,
@@ -237,6 +237,24 @@ test("the numbers of grace periods wrap, and cookies and quiescent states go on"
   const sequence = rcu_gp_start(cpu);
   rcu_note_qs(cpu);
   expect(rcu_cpu_passed(cpu, 0, sequence)).toBe(true);
+});
+
+test("strict: a CPU holds up grace periods from the outermost lock to its unlock, and never else", () => {
+  const strict = boot_solo({ rcu: "strict" });
+  const sequence = rcu_gp_start(strict);
+  expect(rcu_cpu_passed(strict, 0, sequence)).toBe(true);
+  rcu_read_lock(strict);
+  rcu_read_lock(strict);
+  const next = rcu_gp_start(strict);
+  rcu_note_qs(strict);
+  expect(rcu_cpu_passed(strict, 0, next), "inside").toBe(false);
+  rcu_read_unlock(strict);
+  expect(rcu_cpu_passed(strict, 0, next), "still inside").toBe(false);
+  rcu_read_unlock(strict);
+  expect(rcu_cpu_passed(strict, 0, next), "outside").toBe(true);
+  expect(rcu_is_watching(strict)).toBe(false);
+  synchronize_rcu(strict);
+  expect(dmesg(strict)).toEqual([]);
 });
 
 test("the _full forms keep cookies in memory and mean the same", () => {

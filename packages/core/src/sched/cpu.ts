@@ -15,6 +15,18 @@ export interface Platform {
   now(): number;
   /** Runs other threads' work when this thread would sleep; solo kernels only. False: nothing to do. */
   idle?(cpu: Cpu): boolean;
+  /** A choice of whoever searches executions: 0 ... n-1; 0 is the ordinary case. */
+  choose?(n: number): number;
+  /** Is told of every warning, bug and violation before it enters the log. */
+  logged?(level: number, text: string): void;
+  /** Keeps the names of sites instead of the table in shared memory. */
+  readonly sites?: SiteNames;
+}
+
+/** Names of sites by number: 1 ... SITE_RECORDS-1, 0 for none. */
+export interface SiteNames {
+  site_number(text: string): number;
+  site_name(id: number): string;
 }
 
 /** preempt_count: spinlocks held and softirq context; both forbid sleeping. */
@@ -33,6 +45,10 @@ export class Cpu {
   readonly ownerShards: boolean;
   /** The lock validator watches. */
   readonly lockdep: boolean;
+  /** RCU watches this CPU in read sections only. */
+  readonly rcu_strict: boolean;
+  /** Read sections have more to do than to count: for the validator, or for strict grace periods. */
+  readonly rcu_watched: boolean;
   /** What the validator keeps for this thread alone. */
   readonly lock_state: LockdepThread;
   /** Nesting of RCU read sections. */
@@ -64,6 +80,8 @@ export class Cpu {
     this.platform = platform;
     this.percpu = this.map.percpu + id * PERCPU_AREA;
     this.lockdep = config.lockdep;
+    this.rcu_strict = config.rcu === "strict";
+    this.rcu_watched = config.lockdep || this.rcu_strict;
     this.lock_state = new LockdepThread(this.map.lockdep, id, nr_threads(config) + 1, this.map.pages_end);
     this.ownerShards = config.percpu === "owner";
     this.sp = this.percpu + PERCPU_STACK;
