@@ -1,6 +1,5 @@
 /** Every import and export-from of a file, resolved to a file of the repository where it is one. */
-import type { SourceFile } from "./source.ts";
-import { walk } from "./source.ts";
+import { type SourceFile, walk } from "@ringside/checker/transform/source";
 
 export interface Import {
   /** As written. */

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseSource, type SourceFile } from "@ringside/checker/transform/source";
 import { atomics } from "./rules/atomics.ts";
 import { cycles } from "./rules/cycles.ts";
 import { layers } from "./rules/layers.ts";
@@ -11,7 +12,6 @@ import { type Finding, finding, type Rule } from "./rules/rule.ts";
 import { subset } from "./rules/subset.ts";
 import { tidy } from "./rules/tidy.ts";
 import { twoWay } from "./rules/two-way.ts";
-import { parseSource, type SourceFile } from "./source.ts";
 
 const RULES: readonly Rule[] = [layers, cycles, atomics, twoWay, subset, tidy];
 const FOLDERS = ["packages", "workers", "scenarios", "mutants", "bench", "test", "tools"];

@@ -7,7 +7,8 @@
  * `// private: reason` on its line or the line before. Types count like values: a view that comes in
  * through a parameter is a view all the same.
  */
-import { hasPermit, isTest, packageOf, type SourceFile, walk } from "../source.ts";
+import { type SourceFile, walk } from "@ringside/checker/transform/source";
+import { hasPermit, isTest, packageOf } from "../source.ts";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
 const NO_ATOMICS = new Set(["core", "nvme-emu", "uring-emu", "scenarios", "workers", "conformance", "cli"]);

@@ -6,7 +6,7 @@
  * Tarjan's strongly connected components; one finding per component, with a shortest way round.
  */
 import { type Import, importsOf } from "../imports.ts";
-import type { SourceFile } from "../source.ts";
+import type { SourceFile } from "@ringside/checker/transform/source";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
 type Graph = ReadonlyMap<string, readonly Import[]>;

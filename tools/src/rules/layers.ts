@@ -5,8 +5,9 @@
  * uring-emu know each other only through core. The packages that run as coroutines and in a browser take
  * no Node module and no dependency.
  */
+import type { SourceFile } from "@ringside/checker/transform/source";
 import { importsOf } from "../imports.ts";
-import { isTest, packageOf, type SourceFile } from "../source.ts";
+import { isTest, packageOf } from "../source.ts";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
 const KERNEL = ["atomics-sync", "core", "nvme-emu", "uring-emu", "scenarios"];
@@ -20,9 +21,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "nvme-emu": ["atomics-sync", "core"],
   "uring-emu": ["atomics-sync", "core"],
   scenarios: ["atomics-sync", "core", "nvme-emu", "uring-emu"],
-  checker: [...KERNEL, "mutants"],
-  workers: [...KERNEL, "mutants"],
-  conformance: [...KERNEL, "mutants", "workers"],
+  checker: ["atomics-sync"],
+  workers: [...KERNEL, "mutants", "checker"],
+  conformance: [...KERNEL, "mutants", "checker", "workers"],
   cli: [...KERNEL, "mutants", "checker", "workers", "conformance"],
   bench: [...KERNEL, "mutants", "checker", "workers", "conformance", "cli"],
   test: ANYTHING,

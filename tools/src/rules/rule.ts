@@ -1,5 +1,5 @@
 /** What a rule is: a pure function from parsed files to findings. It reads no disk and keeps no state. */
-import { columnOf, lineOf, type SourceFile } from "../source.ts";
+import { columnOf, lineOf, type SourceFile } from "@ringside/checker/transform/source";
 
 export interface Finding {
   readonly path: string;

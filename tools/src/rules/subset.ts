@@ -6,8 +6,11 @@
  * Permits, on the line or the one before: `// not control flow: reason` for try,
  * `// link time: reason` for module state that is equal in all threads once every module is loaded.
  */
-import { hasPermit, type Node, type SourceFile, walk } from "../source.ts";
-import { isFunction, isTwoWay, isValue } from "../steps.ts";
+import { isValue } from "@ringside/checker/transform/scope";
+import { type Node, type SourceFile, walk } from "@ringside/checker/transform/source";
+import { isFunction } from "@ringside/checker/transform/syntax";
+import { hasPermit } from "../source.ts";
+import { isTwoWay } from "../two-way-files.ts";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
 const CPU = "it comes from the Cpu";

@@ -2,7 +2,8 @@
  * tidy: what a reader can hold. Lines of at most 120 columns; functions that fit a screen; files that are
  * one idea; every source file says first what it is; no leftovers; test names are laws or questions.
  */
-import { isTest, lineOf, type Node, type SourceFile, walk } from "../source.ts";
+import { lineOf, type Node, type SourceFile, walk } from "@ringside/checker/transform/source";
+import { isTest } from "../source.ts";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
 const COLUMNS_MAX = 120;

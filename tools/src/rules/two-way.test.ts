@@ -25,6 +25,12 @@ describe("the closure", () => {
     expect(found).toEqual(["scenarios/src/c.ts:1 step in a getter: use a method: b -> deep -> mem.wait"]);
   });
 
+  it("leaves programs of the checker to the loader, and only those", () => {
+    const source = "export const program = { threads: [(mem) => mem.read(4)] };";
+    expect(check(twoWay, { "scenarios/src/check/p.ts": source })).toEqual([]);
+    expect(check(twoWay, { "scenarios/src/p.ts": source })).toHaveLength(1);
+  });
+
   it.each(["mem.read(4)", "cpu.mem.read(4)", "this.memory.read(4)", "memory.read(4)", "cpu.mem?.read(4)"])(
     "%s is a step",
     (step) => expect(core(`class C { get x() { return ${step}; } }`)).toHaveLength(1),

@@ -3,23 +3,26 @@
  * generator and each call of it a `yield*`, by name; so a step has to sit where a `yield*` may stand, and
  * a name that reaches a step may not belong to the language too.
  *
- * Not covered here: what these files may not use at all (rule subset).
+ * Not covered here: what these files may not use at all (rule subset); and programs of the checker
+ * (scenarios/src/check),
+ * whose thread functions stand in tables and closures: the loader takes those, and refuses what it cannot run.
  */
+import { accessorOf, barrierOf, memoryMisuse } from "@ringside/checker/transform/place";
+import { isValue } from "@ringside/checker/transform/scope";
+import { type Node, type SourceFile, walk } from "@ringside/checker/transform/source";
+import { findSteps, type Steps } from "@ringside/checker/transform/steps";
 import {
   bare,
+  BUILT_IN,
   calleeOf,
-  findSteps,
+  isBareCall,
   isCall,
   isFunction,
-  isMem,
-  isTwoWay,
-  isValue,
   keyOf,
-  memoryVerbs,
   nameOf,
-} from "../steps.ts";
-import type { Steps } from "../steps.ts";
-import { hasPermit, type Node, type SourceFile, walk } from "../source.ts";
+} from "@ringside/checker/transform/syntax";
+import { hasPermit } from "../source.ts";
+import { isTwoWay, memoryVerbs } from "../two-way-files.ts";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
 export const twoWay: Rule = {
@@ -27,9 +30,12 @@ export const twoWay: Rule = {
   check(files) {
     const both = files.filter(isTwoWay);
     const steps = findSteps(both, memoryVerbs(files));
-    return both.flatMap((file) => checkFile(file, steps));
+    return both.filter((file) => !PROGRAMS.test(file.path)).flatMap((file) => checkFile(file, steps));
   },
 };
+
+/** They run as coroutines only. */
+const PROGRAMS = /^scenarios\/src\/check\//;
 
 /** The image calls through pointers on everybody's behalf. */
 const IMAGE = "packages/core/src/debug/image.ts";
@@ -59,7 +65,8 @@ function checkFile(file: SourceFile, steps: Steps): Finding[] {
       checkValue(node, ancestors, steps, report);
     } else if (node.type === "ImportSpecifier" || node.type === "ExportSpecifier")
       checkRename(node, steps, report);
-    checkMemory(node, ancestors.at(-1), steps, report);
+    const misuse = memoryMisuse(node, ancestors.at(-1), steps.verbs);
+    if (misuse !== undefined) report(node.start, misuse);
   });
   return [...findings.values()];
 }
@@ -79,20 +86,11 @@ function checkPlace(call: Node, ancestors: readonly Node[], steps: Steps, report
 }
 
 function placeOf(at: Node, child: Node, parent: Node | undefined): string | undefined {
-  if (at.type === "TaggedTemplateExpression") return "in a tagged template";
-  if (at.type === "PropertyDefinition" && at.value === child) return "in a field initialiser";
-  if (at.type === "StaticBlock") return "in a static block";
-  if (at.type === "AssignmentPattern" && at.right === child) return "in a default value";
-  if (!isFunction(at)) return undefined;
-  if (at.type === "FunctionDeclaration") return undefined;
-  if (parent?.type === "MethodDefinition") {
-    if (parent.kind === "constructor") return "in a constructor: use an init function";
-    return parent.kind === "method" ? undefined : `in a ${parent.kind}ter: use a method`;
-  }
-  if (parent?.type === "Property" && parent.value === at) {
-    if (parent.kind !== "init") return `in a ${parent.kind}ter: use a method`;
-    if (parent.method) return undefined;
-  }
+  const barrier = barrierOf(at, child);
+  if (barrier !== undefined || !isFunction(at) || at.type === "FunctionDeclaration") return barrier;
+  const accessor = accessorOf(at, parent);
+  if (accessor !== undefined || parent?.type === "MethodDefinition") return accessor;
+  if (parent?.type === "Property" && parent.value === at && parent.method) return undefined;
   if (parent?.type === "CallExpression" || parent?.type === "NewExpression") {
     return "in a callback: use a loop, or a named function and kernel_symbol";
   }
@@ -115,10 +113,6 @@ function checkIndirect(
   report(call.start, 'call of a value: call through symbol_call, or say "// indirect: reason"');
 }
 
-function isBareCall(call: Node): boolean {
-  return call.type === "CallExpression" && bare(call.callee).type === "Identifier";
-}
-
 /** `x.push()` cannot be both an array's push and ours. */
 function checkName(fn: Node, ancestors: readonly Node[], steps: Steps, report: Report): void {
   const name = nameOf(fn, ancestors.at(-1));
@@ -128,17 +122,6 @@ function checkName(fn: Node, ancestors: readonly Node[], steps: Steps, report: R
     `${name} is also the name of a built-in method and reaches a step (${steps.why(name)}): rename it`,
   );
 }
-
-const BUILT_IN: ReadonlySet<string> = new Set(
-  [Array, Map, Set, WeakMap, WeakSet, String, Number, RegExp, Function, Promise, Object, DataView]
-    .map((type): object => type.prototype)
-    .concat(Object.getPrototypeOf(Int32Array.prototype), Math)
-    .flatMap((owner) =>
-      Object.entries(Object.getOwnPropertyDescriptors(owner))
-        .filter(([name, property]) => typeof property.value === "function" && name !== "constructor")
-        .map(([name]) => name),
-    ),
-);
 
 /** A function that reaches a step is called, or registered at link time; it is not handed around. */
 function checkValue(
@@ -195,37 +178,4 @@ function checkRename(node: Node, steps: Steps, report: Report): void {
   const name = keyOf(from);
   if (name === undefined || name === keyOf(to) || !steps.has(name)) return;
   report(node.start, `${name} reaches a step (${steps.why(name)}): it keeps its name, no "as"`);
-}
-
-/** Steps are recognised by the receiver's name, so the receiver is always called mem or memory. */
-function checkMemory(node: Node, parent: Node | undefined, steps: Steps, report: Report): void {
-  const message = "a Memory is called mem or memory, or its steps are not seen";
-  if (node.type === "VariableDeclarator" && node.init && isMem(node.init) && !isMem(node.id)) {
-    const pattern = node.id.type === "ObjectPattern";
-    report(node.start, pattern ? "verbs are called on mem, not taken from it" : message);
-  } else if (
-    node.type === "Property" &&
-    parent?.type === "ObjectPattern" &&
-    isMem(node.key) &&
-    !isMem(node.value)
-  ) {
-    report(node.start, message);
-  } else if ((node.type === "Identifier" || node.type === "PropertyDefinition") && isMemoryType(node)) {
-    if (!isMem(node.type === "Identifier" ? node : node.key)) report(node.start, message);
-  } else if (node.type === "MemberExpression" && isMem(node.object)) {
-    if (node.computed) report(node.start, "verbs are named, not computed: steps are found by name");
-    else if (node.property.type === "Identifier" && steps.verbs.has(node.property.name)) {
-      if (!parent || !isCall(parent) || (parent as { callee?: Node }).callee !== node) {
-        report(node.start, "verbs are called on mem, not taken from it");
-      }
-    }
-  }
-}
-
-function isMemoryType(node: Node): boolean {
-  const annotation = "typeAnnotation" in node ? node.typeAnnotation : undefined;
-  const type = annotation && "typeAnnotation" in annotation ? annotation.typeAnnotation : undefined;
-  return (
-    type?.type === "TSTypeReference" && type.typeName.type === "Identifier" && type.typeName.name === "Memory"
-  );
 }

@@ -1,6 +1,6 @@
 /** Runs one rule over sources given as literals; returns its findings as `path:line message`. */
 import type { Rule } from "../rules/rule.ts";
-import { parseSource } from "../source.ts";
+import { parseSource } from "@ringside/checker/transform/source";
 
 /** Enough of the class Memory for a rule to read its verbs from. */
 const MEMORY = `/** Memory. */
