@@ -1,5 +1,6 @@
 /** Every mutant, by name. */
 import { BLOCK_MUTANTS } from "./block.ts";
+import { CHECKER_MUTANTS } from "./checker.ts";
 import { CLOCK_MUTANTS } from "./clock.ts";
 import { DMA_MUTANTS } from "./dma.ts";
 import { LOCK_MUTANTS } from "./lock.ts";
@@ -9,6 +10,7 @@ import { nearest } from "./nearest.ts";
 import { NVME_MUTANTS } from "./nvme.ts";
 import { RCU_MUTANTS } from "./rcu.ts";
 import { REF_MUTANTS } from "./ref.ts";
+import { SYNC_MUTANTS } from "./sync.ts";
 import { TOKEN_MUTANTS } from "./token.ts";
 import { URING_MUTANTS } from "./uring.ts";
 import { WORKQUEUE_MUTANTS } from "./workqueue.ts";
@@ -25,6 +27,8 @@ export const MUTANTS: readonly Mutant[] = [
   ...URING_MUTANTS,
   ...WORKQUEUE_MUTANTS,
   ...CLOCK_MUTANTS,
+  ...SYNC_MUTANTS,
+  ...CHECKER_MUTANTS,
 ];
 
 /** The mutant called `name`; an unknown name is an error that lists the nearest ones. */

@@ -2,7 +2,7 @@
  * A mutant: the kernel with one thing broken on purpose, kept as data. It shows that the detectors see
  * what they claim to see: a check that passes on the mutant too checks nothing.
  *
- * Interface: one file a subsystem; index.ts lists them all. Each has `stress`, `conformance`, or both.
+ * Interface: one file a subsystem; index.ts lists them all. Each has at least one of `stress`, `conformance`, `check`.
  * `mutateSource` is the whole mechanism; who loads sources decides when to call it.
  */
 
@@ -26,6 +26,8 @@ export interface Mutant {
   readonly stress?: Readonly<Record<string, number | string | boolean>>;
   /** The public test that must fail on it: suite and case of test/conformance. */
   readonly conformance?: { readonly suite: string; readonly case: string };
+  /** The form of a check scenario (scenarios/src/check) in which the checker must find it. */
+  readonly check?: { readonly scenario: string; readonly form: string };
 }
 
 /** The source of `file` with the mutant's edits; unchanged when it has none there. All finds refer to `source`. */

@@ -42,8 +42,8 @@ export const RCU_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: QS,
-        find: "  if (cpu.rcu_nesting !== 0) return;\n  const qs",
-        replace: "  const qs",
+        find: "  if (cpu.rcu_nesting !== 0 || cpu.rcu_strict) return;\n  const qs",
+        replace: "  if (cpu.rcu_strict) return;\n  const qs",
       },
     ],
     breaks: "A safe point inside a read section counts as a quiescent state.",

@@ -11,9 +11,10 @@ export function mutants_table(): string {
   return [head, "|---|---|---|---|", ...rows].join("\n");
 }
 
-/** The runs that catch it: a public test as suite/case, or the stress job. */
-function caught_by({ stress, conformance }: Mutant): string {
+/** The runs that catch it: a public test as suite/case, a form of a check scenario, or the stress job. */
+function caught_by({ stress, conformance, check }: Mutant): string {
   const runs = conformance === undefined ? [] : [`\`${conformance.suite}/${conformance.case}\``];
+  if (check !== undefined) runs.push(`check \`${check.scenario}/${check.form}\``);
   if (stress !== undefined) runs.push("stress");
   return runs.join(", ");
 }

@@ -171,7 +171,7 @@ const WORKER_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: RESCUER,
-        find: "      send_mayday(cpu, data_pwq(cpu.mem.read(work + WORK_DATA)));\n",
+        find: "      send_mayday(cpu, data_pwq(cpu.mem.readOnce(work + WORK_DATA)));\n",
         replace: "",
       },
     ],
