@@ -1,11 +1,11 @@
 /**
- * Independent jobs on a pool of threads, each from its own clean start: stress runs with other settings.
+ * Stress runs as independent jobs on a pool of threads, each from its own clean start, with other settings.
  * A job that fails does not stop the others.
  *
  * Interface: `await run_jobs(jobs, { threads, onDone })`; jobs may come from a generator, which is asked for
  * the next one only when a thread is free.
  */
-import { Piscina } from "piscina";
+import { job_file, run_pool } from "./pool.ts";
 import type { StressReport } from "./stress.ts";
 import type { StressOptions } from "./stress-config.ts";
 
@@ -24,35 +24,10 @@ function limit_ms(job: StressOptions): number {
 
 /** Runs them all. */
 export async function run_jobs(jobs: Iterable<StressOptions>, options: JobsOptions): Promise<void> {
-  const file = import.meta.url.endsWith(".ts") ? "./stress-job.ts" : "./stress-job.js";
-  const pool = new Piscina<StressOptions, StressReport>({
-    filename: new URL(file, import.meta.url).href,
-    minThreads: options.threads,
-    maxThreads: options.threads,
-    // The threads' own event loops serve the machines they host.
-    atomics: "disabled",
+  await run_pool<StressOptions, StressReport>(jobs, {
+    file: job_file("stress-job", import.meta.url),
+    threads: options.threads,
+    signal: (job) => AbortSignal.timeout(limit_ms(job)),
+    onDone: (job, outcome) => options.onDone(job, outcome),
   });
-  const queue = jobs[Symbol.iterator]();
-  const work = async (): Promise<void> => {
-    for (let next = queue.next(); next.done !== true; next = queue.next()) {
-      const job = next.value;
-      options.onDone(job, await outcome_of(pool, job));
-    }
-  };
-  try {
-    await Promise.all(Array.from({ length: options.threads }, work));
-  } finally {
-    await pool.destroy();
-  }
-}
-
-async function outcome_of(
-  pool: Piscina<StressOptions, StressReport>,
-  job: StressOptions,
-): Promise<StressReport | Error> {
-  try {
-    return await pool.run(job, { signal: AbortSignal.timeout(limit_ms(job)) });
-  } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
-  }
 }

@@ -3,11 +3,16 @@
  * The `ringside` command. Human output on a terminal; with --json exactly one document on stdout and
  * everything else on stderr. Exit 0 fine, 1 a violation or failed check, 2 bad usage, 130 interrupted.
  */
+// First: the root of the kernel image, whose numbering check scenarios must not change.
+import "@ringside/scenarios/index";
 import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { bench_command } from "./bench.ts";
+import { check_command } from "./check.ts";
 import { conformance_command } from "./conformance.ts";
 import { list_command } from "./list.ts";
 import { nvme_command } from "./nvme.ts";
 import { rcutorture_command } from "./rcutorture.ts";
+import { replay_command } from "./replay.ts";
 import { stress_command } from "./stress.ts";
 
 const EXIT_FAILED = 1;
@@ -18,15 +23,19 @@ const program = new Command("ringside").description(
 );
 const commands = [
   stress_command(),
+  check_command(),
+  replay_command(),
   conformance_command(),
   rcutorture_command(),
   nvme_command(),
+  bench_command(),
   list_command(),
 ];
 const names = commands.map((command) => command.name()).join(", ");
 for (const command of commands) {
   program.addCommand(command);
   strict(command, `see ringside ${command.name()} --help`);
+  for (const part of command.commands) strict(part, `see ringside ${command.name()} ${part.name()} --help`);
 }
 strict(program, `expected one of ${names}; see ringside --help`);
 

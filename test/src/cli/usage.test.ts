@@ -2,11 +2,11 @@ import { expect, it } from "vitest";
 import { ringside } from "./ringside.ts";
 
 it.each([
-  [
-    "",
-    /missing command \(expected one of stress, conformance, rcutorture, nvme, list; see ringside --help\)/,
-  ],
-  ["fly", /unknown command 'fly' \(expected one of stress, conformance, rcutorture, nvme, list; /],
+  ["", /missing command \(expected one of stress, check, replay, conformance, .*list; see ringside --help\)/],
+  ["bench sct --strategies fast", /strategies.*unknown strategy fast: expected .*surw/],
+  ["bench sct --programs CS/nothing", /CS\/nothing/],
+  ["bench sct --seeds 0", /seeds.*expected a whole number/i],
+  ["fly", /unknown command 'fly' \(expected one of stress, check, replay, conformance, .*list; /],
   ["stres", /unknown command 'stres' \(Did you mean stress\?\)/],
   ["--fast", /unknown option '--fast'/],
   ["stress --fast", /unknown option '--fast' \(see ringside stress --help\)/],
@@ -32,8 +32,11 @@ it.each([
   ["rcutorture --readers 0", /'0' is invalid. Expected a whole number from 1 to 60/],
   ["nvme format", /'format' is invalid .* Allowed choices are list, id-ctrl, /],
   ["nvme", /missing required argument 'list\|id-ctrl\|/],
-  ["list", /missing required argument 'mutants\|suites\|workloads'/],
-  ["list things", /'things' is invalid .* Allowed choices are mutants, suites, workloads/],
+  ["list", /missing required argument 'mutants\|scenarios\|strategies\|suites\|workloads'/],
+  [
+    "list things",
+    /'things' is invalid .* Allowed choices are mutants, scenarios, strategies, suites, workloads/,
+  ],
 ])("ringside %s: exit 2 and one line that says what was expected", async (line, expected) => {
   const { status, stdout, stderr } = await ringside(line.split(" ").filter((word) => word !== ""));
   expect(stderr).toMatch(/^error: [^\n]*\n$/);
