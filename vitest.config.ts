@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["{packages/*,workers,scenarios,test,tools}/**/*.test.ts"],
+    include: ["{packages/*,workers,scenarios,bench,test,tools}/**/*.test.ts"],
     reporters: ["default", "./test/src/closing-line.ts"],
     // Tests and sources run under Node's own loader, exactly as in production.
     experimental: { viteModuleRunner: false },

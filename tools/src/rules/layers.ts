@@ -11,21 +11,33 @@ import { isTest, packageOf } from "../source.ts";
 import { type Finding, finding, type Rule } from "./rule.ts";
 
 const KERNEL = ["atomics-sync", "core", "nvme-emu", "uring-emu", "scenarios"];
-const ANYTHING = [...KERNEL, "mutants", "checker", "workers", "conformance", "cli", "bench", "tools", "test"];
+const ANYTHING = [
+  ...KERNEL,
+  "mutants",
+  "checker",
+  "fio",
+  "workers",
+  "conformance",
+  "bench",
+  "cli",
+  "tools",
+  "test",
+];
 
 /** What each package may import, besides itself. A package that is not listed may import nothing of ours. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "atomics-sync": [],
   mutants: [],
+  fio: [],
   core: ["atomics-sync"],
   "nvme-emu": ["atomics-sync", "core"],
   "uring-emu": ["atomics-sync", "core"],
   scenarios: ["atomics-sync", "core", "nvme-emu", "uring-emu"],
   checker: ["atomics-sync"],
-  workers: [...KERNEL, "mutants", "checker"],
+  workers: [...KERNEL, "mutants", "checker", "fio"],
   conformance: [...KERNEL, "mutants", "checker", "workers"],
-  cli: [...KERNEL, "mutants", "checker", "workers", "conformance"],
-  bench: [...KERNEL, "mutants", "checker", "workers", "conformance", "cli"],
+  bench: [...KERNEL, "mutants", "checker", "workers", "conformance"],
+  cli: [...KERNEL, "mutants", "checker", "fio", "workers", "conformance", "bench"],
   test: ANYTHING,
   tools: ANYTHING,
 };
