@@ -90,7 +90,7 @@ test("the counters wrap around", () => {
   const ring = new SpscRing(mem, PRIMITIVE);
   ring.init(2);
   // All six counters just below the signed limit, as after 2^31 - 2 words.
-  for (const offset of [128, 132, 136, 256, 260, 264]) mem.write(PRIMITIVE + offset, 0x7ffffffe);
+  for (const offset of [128, 256, 640, 644, 768, 772]) mem.write(PRIMITIVE + offset, 0x7ffffffe);
   for (let i = 0; i < 10; i++) {
     expect(ring.tryEnqueue(i)).toBe(true);
     expect(ring.tryEnqueue(-i)).toBe(true);
@@ -125,7 +125,7 @@ test("a ring stays within spscBytes", () => {
   let last = 0;
   for (let i = 0; i < 4; i++) {
     last = Math.max(last, spscReserve(mem, PRIMITIVE));
-    mem.write(PRIMITIVE + 132, i + 1);
+    mem.write(PRIMITIVE + 640, i + 1);
   }
   expect(last + 8).toBe(PRIMITIVE + spscBytes(4, 8));
   expect(spscReserve(mem, PRIMITIVE)).toBe(0);
