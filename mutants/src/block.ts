@@ -9,8 +9,8 @@ export const BLOCK_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${BLOCK}/rq-state.ts`,
-        find: "return cpu.mem.compareExchange(rq + RQ_STATE, MQ_RQ_IN_FLIGHT, MQ_RQ_COMPLETE) === MQ_RQ_IN_FLIGHT;",
-        replace: "cpu.mem.writeOnce(rq + RQ_STATE, MQ_RQ_COMPLETE);\n  return true;",
+        find: "return cpu.mem.compareExchange(rq + STATE, IN_FLIGHT, COMPLETE) === IN_FLIGHT;",
+        replace: "cpu.mem.writeOnce(rq + STATE, COMPLETE);\n  return true;",
       },
     ],
     breaks: "A time-out handler and a completion may both end a request.",
@@ -22,7 +22,7 @@ export const BLOCK_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${BLOCK}/rq-state.ts`,
-        find: "if (cpu.mem.readOnce(rq + RQ_STATE) !== MQ_RQ_IN_FLIGHT) return false;",
+        find: "if (cpu.mem.readOnce(rq + STATE) !== IN_FLIGHT) return false;",
         replace: "",
       },
     ],
@@ -35,7 +35,7 @@ export const BLOCK_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: `${BLOCK}/rq-state.ts`,
-        find: "if (queue_iterated(cpu, q)) return cpu.mem.fetchSub(rq + RQ_REF, 1) === 1;",
+        find: "if (queue_iterated(cpu, q)) return cpu.mem.fetchSub(rq + REF, 1) === 1;",
         replace: "",
       },
     ],

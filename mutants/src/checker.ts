@@ -118,9 +118,9 @@ const BLOCK_MUTANTS: readonly Mutant[] = [
     edits: [
       edit(
         "block/rq-state",
-        "  return cpu.mem.compareExchange(rq + RQ_STATE, MQ_RQ_IN_FLIGHT, MQ_RQ_COMPLETE) === MQ_RQ_IN_FLIGHT;",
-        "  if (cpu.mem.loadAcquire(rq + RQ_STATE) !== MQ_RQ_IN_FLIGHT) return false;\n" +
-          "  cpu.mem.storeRelease(rq + RQ_STATE, MQ_RQ_COMPLETE);\n  return true;",
+        "  return cpu.mem.compareExchange(rq + STATE, IN_FLIGHT, COMPLETE) === IN_FLIGHT;",
+        "  if (cpu.mem.loadAcquire(rq + STATE) !== IN_FLIGHT) return false;\n" +
+          "  cpu.mem.storeRelease(rq + STATE, COMPLETE);\n  return true;",
       ),
     ],
     breaks: "Claiming a request is a look and a store: completion and time-out both get it.",

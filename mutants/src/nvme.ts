@@ -35,17 +35,14 @@ export const NVME_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SUBMIT,
-        find: "  const sqe = nvme_sq_slot(cpu, nvmeq);\n",
-        replace: `  const sqe = nvme_sq_slot(cpu, nvmeq);
-  nvme_sq_advance(cpu, nvmeq);
+        find: "  let tail = nvmeq_sq_tail(cpu, nvmeq);\n",
+        replace: `  let tail = nvmeq_sq_tail(cpu, nvmeq);
+  let ahead = tail;
+  for (let rq = batch; rq !== 0; rq = rq_next(cpu, rq)) if (++ahead === depth) ahead = 0;
+  nvmeq_set_sq_tail(cpu, nvmeq, ahead);
   if (nvme_write_sq_db(cpu, nvmeq, true)) nvme_ring_device(cpu);
-  for (let i = 0; i < 200; i++) mem.pause();
+  for (let i = 0; i < 200; i++) cpu.mem.pause();
 `,
-      },
-      {
-        file: SUBMIT,
-        find: "  }\n  nvme_sq_advance(cpu, nvmeq);\n}",
-        replace: "  }\n}",
       },
     ],
     breaks: "The tail doorbell is rung before the entry is written: the controller executes a stale command.",

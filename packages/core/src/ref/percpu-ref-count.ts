@@ -1,8 +1,8 @@
 /**
  * percpu_ref: the counter itself, its layout, get and put. The whole is described in percpu-ref.ts.
  *
- * Everything here runs inside an RCU read section: the grace period of the switch to atomic mode waits for whoever
- * has looked at the mode and not yet changed the shard.
+ * A get or put is an RCU read section: the grace period of the switch to atomic mode waits for whoever has looked at
+ * the mode and not yet changed the shard.
  */
 import type { Ptr } from "atomics-sync";
 import { ENOMEM } from "../debug/errno.ts";
@@ -120,23 +120,41 @@ export function percpu_ref_free_shards(cpu: Cpu, ref: PercpuRefPtr): void {
   cpu.mem.writeOnce(ref + PERCPU_COUNT_PTR, __PERCPU_REF_ATOMIC_DEAD);
 }
 
+// An exported constant is looked up at each use, even here.
+const COUNT_PTR = PERCPU_COUNT_PTR;
+const LINE_SHIFT = 31 - Math.clz32(PERCPU_LINE);
+const ATOMIC_DEAD = __PERCPU_REF_ATOMIC_DEAD;
+
 export function shards_of(word: number): number {
   return word & ~__PERCPU_REF_ATOMIC_DEAD;
 }
 
 /** this_cpu_add: the shard is this CPU's alone, others read it only after a grace period. */
 function shard_add(cpu: Cpu, shards: number, n: number): void {
-  const shard = shards + cpu.id * PERCPU_LINE;
-  if (cpu.ownerShards) cpu.mem.write(shard, cpu.mem.read(shard) + n);
-  else cpu.mem.fetchAdd(shard, n);
+  const mem = cpu.mem;
+  const shard = shards + (cpu.id << LINE_SHIFT);
+  if (cpu.ownerShards) mem.write(shard, (mem.read(shard) + n) | 0);
+  else mem.fetchAdd(shard, n);
 }
 
+// A get or put comes to no safe point, so its read section need not be counted: no grace period ends in it anyway (in
+// a kernel that does not preempt, Linux's rcu_read_lock is nothing at all). Only who watches sections is told.
+
 export function percpu_ref_get_many(cpu: Cpu, ref: PercpuRefPtr, nr: number): void {
+  if (cpu.rcu_watched) get_watched(cpu, ref, nr);
+  else __percpu_ref_get(cpu, ref, nr);
+}
+
+function get_watched(cpu: Cpu, ref: PercpuRefPtr, nr: number): void {
   rcu_read_lock(cpu);
-  const word = cpu.mem.readOnce(ref + PERCPU_COUNT_PTR);
-  if ((word & __PERCPU_REF_ATOMIC_DEAD) === 0) shard_add(cpu, word, nr);
-  else cpu.mem.fetchAdd(data_of(cpu, ref) + COUNT, nr);
+  __percpu_ref_get(cpu, ref, nr);
   rcu_read_unlock(cpu);
+}
+
+function __percpu_ref_get(cpu: Cpu, ref: PercpuRefPtr, nr: number): void {
+  const word = cpu.mem.readOnce(ref + COUNT_PTR);
+  if ((word & ATOMIC_DEAD) === 0) shard_add(cpu, word, nr);
+  else cpu.mem.fetchAdd(data_of(cpu, ref) + COUNT, nr);
 }
 
 export function percpu_ref_get(cpu: Cpu, ref: PercpuRefPtr): void {
@@ -157,12 +175,13 @@ function count_add_not_zero(cpu: Cpu, ref: PercpuRefPtr, nr: number): boolean {
 
 /** Gets unless the count is 0; succeeds on a killed ref that still has users. */
 export function percpu_ref_tryget_many(cpu: Cpu, ref: PercpuRefPtr, nr: number): boolean {
-  rcu_read_lock(cpu);
-  const word = cpu.mem.readOnce(ref + PERCPU_COUNT_PTR);
+  const watched = cpu.rcu_watched;
+  if (watched) rcu_read_lock(cpu);
+  const word = cpu.mem.readOnce(ref + COUNT_PTR);
   let got = true;
-  if ((word & __PERCPU_REF_ATOMIC_DEAD) === 0) shard_add(cpu, word, nr);
+  if ((word & ATOMIC_DEAD) === 0) shard_add(cpu, word, nr);
   else got = count_add_not_zero(cpu, ref, nr);
-  rcu_read_unlock(cpu);
+  if (watched) rcu_read_unlock(cpu);
   return got;
 }
 
@@ -173,8 +192,12 @@ export function percpu_ref_tryget(cpu: Cpu, ref: PercpuRefPtr): boolean {
 /** Gets unless the ref was killed. The caller is inside an RCU read section. */
 export function percpu_ref_tryget_live_rcu(cpu: Cpu, ref: PercpuRefPtr): boolean {
   WARN_ON_ONCE(cpu, !rcu_read_lock_held(cpu));
-  const word = cpu.mem.readOnce(ref + PERCPU_COUNT_PTR);
-  if ((word & __PERCPU_REF_ATOMIC_DEAD) === 0) {
+  return __percpu_ref_tryget_live(cpu, ref);
+}
+
+function __percpu_ref_tryget_live(cpu: Cpu, ref: PercpuRefPtr): boolean {
+  const word = cpu.mem.readOnce(ref + COUNT_PTR);
+  if ((word & ATOMIC_DEAD) === 0) {
     shard_add(cpu, word, 1);
     return true;
   }
@@ -183,21 +206,40 @@ export function percpu_ref_tryget_live_rcu(cpu: Cpu, ref: PercpuRefPtr): boolean
 }
 
 export function percpu_ref_tryget_live(cpu: Cpu, ref: PercpuRefPtr): boolean {
+  return cpu.rcu_watched ? tryget_live_watched(cpu, ref) : __percpu_ref_tryget_live(cpu, ref);
+}
+
+function tryget_live_watched(cpu: Cpu, ref: PercpuRefPtr): boolean {
   rcu_read_lock(cpu);
-  const got = percpu_ref_tryget_live_rcu(cpu, ref);
+  const got = __percpu_ref_tryget_live(cpu, ref);
   rcu_read_unlock(cpu);
   return got;
 }
 
 export function percpu_ref_put_many(cpu: Cpu, ref: PercpuRefPtr, nr: number): void {
+  if (cpu.rcu_watched) put_watched(cpu, ref, nr);
+  else __percpu_ref_put(cpu, ref, nr);
+}
+
+function put_watched(cpu: Cpu, ref: PercpuRefPtr, nr: number): void {
   rcu_read_lock(cpu);
-  const word = cpu.mem.readOnce(ref + PERCPU_COUNT_PTR);
-  if ((word & __PERCPU_REF_ATOMIC_DEAD) === 0) shard_add(cpu, word, -nr);
-  else {
-    const data = data_of(cpu, ref);
-    if (cpu.mem.fetchSub(data + COUNT, nr) === nr) call_release(cpu, ref, cpu.mem.read(data + RELEASE));
-  }
+  __percpu_ref_put(cpu, ref, nr);
   rcu_read_unlock(cpu);
+}
+
+function __percpu_ref_put(cpu: Cpu, ref: PercpuRefPtr, nr: number): void {
+  const word = cpu.mem.readOnce(ref + COUNT_PTR);
+  if ((word & ATOMIC_DEAD) === 0) shard_add(cpu, word, -nr);
+  else count_sub(cpu, ref, nr);
+}
+
+/** The put of atomic mode; the last one releases, in a read section that counts: release must not sleep. */
+function count_sub(cpu: Cpu, ref: PercpuRefPtr, nr: number): void {
+  const watched = cpu.rcu_watched;
+  if (!watched) rcu_read_lock(cpu);
+  const data = data_of(cpu, ref);
+  if (cpu.mem.fetchSub(data + COUNT, nr) === nr) call_release(cpu, ref, cpu.mem.read(data + RELEASE));
+  if (!watched) rcu_read_unlock(cpu);
 }
 
 function call_release(cpu: Cpu, ref: PercpuRefPtr, release: SymbolId): void {
@@ -231,16 +273,16 @@ export function percpu_ref_put(cpu: Cpu, ref: PercpuRefPtr): void {
 }
 
 export function percpu_ref_is_dying(cpu: Cpu, ref: PercpuRefPtr): boolean {
-  return (cpu.mem.readOnce(ref + PERCPU_COUNT_PTR) & __PERCPU_REF_DEAD) !== 0;
+  return (cpu.mem.readOnce(ref + COUNT_PTR) & __PERCPU_REF_DEAD) !== 0;
 }
 
 /** True in atomic mode with a count of 0; after exit, by the count it left. */
 export function percpu_ref_is_zero(cpu: Cpu, ref: PercpuRefPtr): boolean {
-  const word = cpu.mem.readOnce(ref + PERCPU_COUNT_PTR);
+  const word = cpu.mem.readOnce(ref + COUNT_PTR);
   if ((word & __PERCPU_REF_ATOMIC_DEAD) === 0) return false;
   spin_lock_irqsave(cpu, SWITCH_LOCK);
   const data = data_of(cpu, ref);
-  const count = data !== 0 ? cpu.mem.readOnce(data + COUNT) : cpu.mem.read(ref + PERCPU_COUNT_PTR) >>> 2;
+  const count = data !== 0 ? cpu.mem.readOnce(data + COUNT) : cpu.mem.read(ref + COUNT_PTR) >>> 2;
   spin_unlock_irqrestore(cpu, SWITCH_LOCK);
   return count === 0;
 }

@@ -5,6 +5,7 @@
  *
  * Interface: request_irq on the driver side, irq_raise on the device side, irq_poll at safe points.
  */
+import { path_count, PATH_INTERRUPTS } from "../debug/path-counters.ts";
 import { percpu_static, symbol_call, type SymbolId } from "../debug/image.ts";
 import { type Cpu, per_cpu_ptr, this_cpu_ptr } from "./cpu.ts";
 import { irq_pending_word, kick_task, task_of_cpu } from "./task.ts";
@@ -17,6 +18,7 @@ export const IRQ_WORK_VECTOR = 8;
 
 /** Per vector { handler, data }. Guarded by: written while the device is quiet. */
 const IRQ_TABLE = percpu_static("irq_table", IRQ_VECTORS * 8);
+const INTERRUPTS = PATH_INTERRUPTS;
 const HANDLER = 0;
 const DATA = 4;
 
@@ -53,6 +55,7 @@ export function irq_poll(cpu: Cpu): boolean {
   if (cpu.in_irq || cpu.preempt_count !== 0 || !irq_is_pending(cpu)) return false;
   // Pairs with the fetchOr in irq_raise: a bit set after this exchange raises a new interrupt.
   const pending = cpu.mem.exchange(irq_pending_word(cpu, cpu.id), 0);
+  path_count(cpu, INTERRUPTS, 1);
   cpu.in_irq = true;
   rcu_irq_enter(cpu);
   for (let vector = 0; vector < IRQ_VECTORS; vector++) {

@@ -9,6 +9,13 @@
  */
 import { show_state_poll } from "../debug/show-state.ts";
 import { LOG_WARN, printk } from "../debug/dmesg.ts";
+import {
+  path_count,
+  PATH_SLEEPS,
+  PATH_SLEPT_US,
+  PATH_SPIN_ROUNDS,
+  PATH_SPUN,
+} from "../debug/path-counters.ts";
 import { symbol_call } from "../debug/image.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
 import {
@@ -20,7 +27,7 @@ import {
 } from "../lock/lockdep.ts";
 import { rcu_note_qs, rcu_offline, rcu_online } from "../rcu/qs.ts";
 import { SOFTIRQ_OFFSET, type Cpu } from "./cpu.ts";
-import { idle_spin_adapt } from "./idle-spin.ts";
+import { idle_spin_adapt, idle_spin_won } from "./idle-spin.ts";
 import { irq_is_pending, irq_poll } from "./irq.ts";
 import {
   current_state,
@@ -36,6 +43,14 @@ import {
 } from "./task.ts";
 import { timers_next_ms, timers_run } from "./timer.ts";
 import { wq_worker_running, wq_worker_sleeping } from "./wq-worker.ts";
+
+// Hot: local copies, since a read of an imported constant costs several times as much.
+const RUNNING = TASK_RUNNING;
+
+const SPUN = PATH_SPUN;
+const SPIN_ROUNDS = PATH_SPIN_ROUNDS;
+const SLEEPS = PATH_SLEEPS;
+const SLEPT_US = PATH_SLEPT_US;
 
 /** Jiffies are milliseconds (HZ = 1000). */
 export const MAX_SCHEDULE_TIMEOUT = 0x7fffffff;
@@ -89,7 +104,7 @@ export function schedule_timeout(cpu: Cpu, timeout: number): number {
     sleep_once(cpu, deadline);
   }
   wq_worker_running(cpu);
-  set_current_state(cpu, TASK_RUNNING);
+  set_current_state(cpu, RUNNING);
   cond_resched(cpu);
   if (timeout === MAX_SCHEDULE_TIMEOUT) return MAX_SCHEDULE_TIMEOUT;
   const left = Math.ceil(deadline - cpu.now());
@@ -98,20 +113,20 @@ export function schedule_timeout(cpu: Cpu, timeout: number): number {
 
 function wrong_timeout(cpu: Cpu, timeout: number): number {
   printk(cpu, LOG_WARN, `schedule_timeout: wrong timeout value ${timeout}`);
-  set_current_state(cpu, TASK_RUNNING);
+  set_current_state(cpu, RUNNING);
   return 0;
 }
 
 function runnable(cpu: Cpu): boolean {
   cond_resched(cpu);
   const state = current_state(cpu);
-  return state === TASK_RUNNING || signal_pending_state(cpu, state);
+  return state === RUNNING || signal_pending_state(cpu, state);
 }
 
 /** One stretch of idleness: spin a little, then sleep; RCU may ignore this CPU meanwhile. */
 function sleep_once(cpu: Cpu, deadline: number): void {
   const sequence = wake_sequence(cpu);
-  if (current_state(cpu) === TASK_RUNNING || irq_is_pending(cpu)) return;
+  if (current_state(cpu) === RUNNING || irq_is_pending(cpu)) return;
   if (signal_pending_state(cpu, current_state(cpu))) return;
   rcu_offline(cpu);
   if (cpu.platform.idle !== undefined) solo_idle(cpu, deadline);
@@ -122,7 +137,10 @@ function sleep_once(cpu: Cpu, deadline: number): void {
       set_sleeps_since(cpu, before);
       if (cpu.lockdep) lockdep_sleep(cpu);
       futex_sleep(cpu, sequence, until - before);
-      idle_spin_adapt(cpu, cpu.now() - before);
+      const slept = cpu.now() - before;
+      path_count(cpu, SLEEPS, 1);
+      path_count(cpu, SLEPT_US, slept * 1000);
+      idle_spin_adapt(cpu, slept);
     }
     cpu.shown = show_state_poll(cpu, cpu.shown, current_state(cpu));
   }
@@ -132,9 +150,15 @@ function sleep_once(cpu: Cpu, deadline: number): void {
 /** Spins for a wake-up. */
 function spin_for_wake(cpu: Cpu, sequence: number): boolean {
   for (let i = cpu.idle_spin; i > 0; i--) {
-    if (wake_sequence(cpu) !== sequence) return true;
+    if (wake_sequence(cpu) !== sequence) {
+      idle_spin_won(cpu);
+      path_count(cpu, SPUN, 1);
+      path_count(cpu, SPIN_ROUNDS, cpu.idle_spin - i);
+      return true;
+    }
     cpu.mem.pause();
   }
+  path_count(cpu, SPIN_ROUNDS, cpu.idle_spin);
   return false;
 }
 

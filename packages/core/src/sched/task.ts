@@ -6,6 +6,7 @@
  * the sleeper reads WAKE, then checks its reasons to run, then sleeps only while WAKE is unchanged; a waker
  * changes the reason first and bumps WAKE after. SLEEPING spares the notify when nobody sleeps.
  */
+import { path_count, PATH_NOTIFIES, PATH_WAKEUPS_AVOIDED } from "../debug/path-counters.ts";
 import type { Ptr } from "atomics-sync";
 import { PERCPU_AREA, percpu_static } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
@@ -68,6 +69,9 @@ export const TASK_OUTSIDE = 2;
 const IN_FUTEX = 1;
 const IN_EVENT_LOOP = 2;
 
+const NOTIFIES = PATH_NOTIFIES;
+const AVOIDED = PATH_WAKEUPS_AVOIDED;
+
 const TASK = percpu_static("task_struct", TASK_STRUCT_SIZE);
 
 /** The running task. */
@@ -111,6 +115,7 @@ export function kick_task(cpu: Cpu, task: TaskPtr): void {
   // set before our load. Otherwise it would sleep on a reason already there.
   cpu.mem.fetchAdd(task + WAKE, 1);
   const how = cpu.mem.loadAcquire(task + SLEEPING);
+  path_count(cpu, how === 0 ? AVOIDED : NOTIFIES, 1);
   if (how === IN_FUTEX) cpu.mem.notify(task + WAKE, 1);
   else if (how === IN_EVENT_LOOP) {
     // A word of its own: a pending waitAsync on WAKE would swallow the notify meant for a later sleep.

@@ -4,6 +4,7 @@
  * Invariant: an entry the host has not consumed (its head doorbell says so) is never overwritten. When a
  * queue is full, nothing that completes into it is fetched: completions are withheld, not lost.
  */
+import { path_count, PATH_INDEX_RELOADS } from "@ringside/core/debug/path-counters";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { NVME_CQ_WITHHELD } from "../spec/bar.ts";
 import { NVME_CSTS_CFS } from "../spec/registers.ts";
@@ -14,6 +15,7 @@ import type { NvmeCq, NvmeCtrl } from "./state.ts";
 
 const WITHHELD = NVME_CQ_WITHHELD;
 const CSTS_CFS = NVME_CSTS_CFS;
+const INDEX_RELOADS = PATH_INDEX_RELOADS;
 const CQE_SHIFT = 4;
 const ENTRIES_PER_PAGE_SHIFT = 8;
 const PAGE = 4096;
@@ -27,6 +29,7 @@ const STATUS_SHIFT = 17;
 export function nvme_cq_room(cpu: Cpu, n: NvmeCtrl, cq: NvmeCq, wanted: number): number {
   let room = cq_free(cq);
   if (room >= wanted) return room;
+  path_count(cpu, INDEX_RELOADS, 1);
   nvme_cq_head(cpu, n, cq);
   room = cq_free(cq);
   if (room > 0) return room;

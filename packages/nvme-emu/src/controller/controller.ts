@@ -6,6 +6,7 @@
  * and calls step() where the device should get its turn: one round, true if it did anything.
  */
 import { iommu_device_poll } from "@ringside/core/dma/iommu-device";
+import { path_count, PATH_BURSTS } from "@ringside/core/debug/path-counters";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { NVME_CSTS_CFS } from "../spec/registers.ts";
 import { NVME_NO_COMPLETION, nvme_admin_command, nvme_report_events } from "./admin.ts";
@@ -26,6 +27,7 @@ const BURST_BLOCKS = 512;
 /** Rounds between two looks at the doorbells that are not polled. */
 const AUDIT_ROUNDS = 4096;
 
+const BURSTS = PATH_BURSTS;
 const NO_COMPLETION = NVME_NO_COMPLETION;
 const SQE_SHIFT = 6;
 const SQE_CID_SHIFT = 16;
@@ -105,6 +107,7 @@ function nvme_process_sq(cpu: Cpu, n: NvmeCtrl, sq: NvmeSq): boolean {
   const budget = waiting < limit ? waiting : limit;
   const room = nvme_cq_room(cpu, n, sq.cq, budget);
   if (room === 0) return false;
+  path_count(cpu, BURSTS, 1);
   nvme_burst(cpu, n, sq, room < budget ? room : budget);
   nvme_irq_batch(cpu, n, sq.cq);
   return true;

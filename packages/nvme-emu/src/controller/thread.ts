@@ -7,11 +7,26 @@
  * Interface: nvme_controller_thread(cpu, media_base, media_bytes) with the device's context; it returns when
  * kthread_should_stop says so.
  */
+import {
+  path_count,
+  PATH_SLEEPS,
+  PATH_SLEPT_US,
+  PATH_SPIN_ROUNDS,
+  PATH_SPUN,
+} from "@ringside/core/debug/path-counters";
 import type { Cpu } from "@ringside/core/sched/cpu";
-import { idle_spin_adapt } from "@ringside/core/sched/idle-spin";
+import { idle_spin_adapt, idle_spin_won } from "@ringside/core/sched/idle-spin";
 import { kthread_should_stop } from "@ringside/core/sched/kthread";
 import { futex_announce, futex_retract, futex_sleep, wake_sequence } from "@ringside/core/sched/task";
 import { NvmeController } from "./controller.ts";
+
+/** Pauses between two looks: each look takes the doorbell's line away from the host that is about to write it. */
+const PAUSES = 8;
+
+const SPUN = PATH_SPUN;
+const SPIN_ROUNDS = PATH_SPIN_ROUNDS;
+const SLEEPS = PATH_SLEEPS;
+const SLEPT_US = PATH_SLEPT_US;
 
 /** A round of the controller costs about as much as four of the idle loop. */
 const STEP_SHIFT = 2;
@@ -30,10 +45,15 @@ export function nvme_controller_thread(cpu: Cpu, media_base: number, media_bytes
 }
 
 function spin_for_work(cpu: Cpu, controller: NvmeController, rounds: number): boolean {
-  for (let i = 0; i < rounds; i++) {
-    cpu.mem.pause();
-    if (controller.step()) return true;
+  for (let i = 1; i <= rounds; i++) {
+    for (let j = 0; j < PAUSES; j++) cpu.mem.pause();
+    if (!controller.step()) continue;
+    idle_spin_won(cpu);
+    path_count(cpu, SPUN, 1);
+    path_count(cpu, SPIN_ROUNDS, i);
+    return true;
   }
+  path_count(cpu, SPIN_ROUNDS, rounds);
   return false;
 }
 
@@ -49,5 +69,8 @@ function nvme_idle(cpu: Cpu, controller: NvmeController): void {
   }
   const before = cpu.now();
   futex_sleep(cpu, sequence, controller.state.deferred ? SLEEP_DEFERRED_MS : SLEEP_MS);
-  idle_spin_adapt(cpu, cpu.now() - before);
+  const slept = cpu.now() - before;
+  path_count(cpu, SLEEPS, 1);
+  path_count(cpu, SLEPT_US, slept * 1000);
+  idle_spin_adapt(cpu, slept);
 }
