@@ -28,6 +28,10 @@ import { type Cpu, nr_cpu_ids, per_cpu_ptr, this_cpu_ptr } from "../sched/cpu.ts
 import { SECTOR_SHIFT } from "./limits.ts";
 import { BLK_STS_OK } from "./status.ts";
 
+// Hot: local copies, since a read of an imported constant costs several times as much.
+const STS_OK = BLK_STS_OK;
+const VEC_SIZE = BIO_VEC_SIZE;
+
 export type BioPtr = Ptr<"bio">;
 
 /** bi_opf: operation in the low 8 bits, then flags; the values of Linux. */
@@ -36,7 +40,8 @@ export const REQ_OP_READ = 0;
 export const REQ_OP_WRITE = 1;
 export const REQ_OP_FLUSH = 2;
 export const REQ_SYNC: number = 1 << 11;
-export const REQ_NOMERGE: number = 1 << 14;
+const NOMERGE = 1 << 14;
+export const REQ_NOMERGE: number = NOMERGE;
 export const REQ_IDLE: number = 1 << 15;
 export const REQ_FUA: number = 1 << 17;
 export const REQ_PREFLUSH: number = 1 << 18;
@@ -90,21 +95,24 @@ struct_layout("bio", BIO_SIZE, [
 ]);
 
 /** struct bio_alloc_cache: this CPU's free bios. Handlers run at safe points only, so no lock. */
-const BIO_ALLOC_CACHE = percpu_static("bio_alloc_cache", 8);
+const BIO_ALLOC_CACHE = percpu_static("bio_alloc_cache", 4);
 const FREE_LIST = 0;
-const NR = 4;
+/** In a free bio: how many the list has from here on. */
+const NR = BI_SIZE;
 const ALLOC_CACHE_MAX = 512;
 
 const BIO_CHAIN_ENDIO = kernel_symbol(bio_chain_endio);
 
-/** A bio for `bdev` without memory, or 0. Sets what not every submitter sets; its pad lies behind it. */
+/**
+ * A bio for `bdev` without memory, or 0; its pad lies behind it. Sector and size are the submitter's to set, with
+ * end_io and memory.
+ */
 export function bio_alloc(cpu: Cpu, bdev: number, opf: number, gfp: number): BioPtr {
   const mem = cpu.mem;
   const cache = this_cpu_ptr(cpu, BIO_ALLOC_CACHE);
   let bio = mem.read(cache + FREE_LIST);
   if (bio !== 0) {
     mem.write(cache + FREE_LIST, mem.read(bio + BI_NEXT));
-    mem.write(cache + NR, mem.read(cache + NR) - 1);
   } else {
     bio = kmalloc(cpu, BIO_SIZE + BIO_PAD_SIZE, gfp);
     if (bio === 0) return 0 as BioPtr;
@@ -112,9 +120,7 @@ export function bio_alloc(cpu: Cpu, bdev: number, opf: number, gfp: number): Bio
   mem.write(bio + BI_BDEV, bdev);
   mem.write(bio + BI_OPF, opf);
   mem.write(bio + BI_FLAGS, 0);
-  mem.write(bio + BI_STATUS, BLK_STS_OK);
-  mem.write(bio + BI_SECTOR, 0);
-  mem.write(bio + BI_SIZE, 0);
+  mem.write(bio + BI_STATUS, STS_OK);
   mem.write(bio + BI_IDX, 0);
   return bio as BioPtr;
 }
@@ -123,14 +129,15 @@ export function bio_alloc(cpu: Cpu, bdev: number, opf: number, gfp: number): Bio
 export function bio_put(cpu: Cpu, bio: BioPtr): void {
   const mem = cpu.mem;
   const cache = this_cpu_ptr(cpu, BIO_ALLOC_CACHE);
-  const nr = mem.read(cache + NR);
+  const head = mem.read(cache + FREE_LIST);
+  const nr = head === 0 ? 0 : mem.read(head + NR);
   if (nr >= ALLOC_CACHE_MAX || cpu.config.kasan) {
     kfree(cpu, bio);
     return;
   }
-  mem.write(bio + BI_NEXT, mem.read(cache + FREE_LIST));
+  mem.write(bio + BI_NEXT, head);
+  mem.write(bio + NR, nr + 1);
   mem.write(cache + FREE_LIST, bio);
-  mem.write(cache + NR, nr + 1);
 }
 
 kernel_exitcall(bio_alloc_cache_destroy);
@@ -140,7 +147,6 @@ export function bio_alloc_cache_destroy(cpu: Cpu): void {
     const cache = per_cpu_ptr(cpu, BIO_ALLOC_CACHE, id);
     let bio = cpu.mem.read(cache + FREE_LIST);
     cpu.mem.write(cache + FREE_LIST, 0);
-    cpu.mem.write(cache + NR, 0);
     while (bio !== 0) {
       const next = cpu.mem.read(bio + BI_NEXT);
       kfree(cpu, bio);
@@ -174,13 +180,18 @@ export function bio_sector(cpu: Cpu, bio: BioPtr): number {
 export function bio_set_sector(cpu: Cpu, bio: BioPtr, sector: number): void {
   cpu.mem.write(bio + BI_SECTOR, sector);
 }
+/** A bio without data, for a flush. */
+export function bio_set_empty(cpu: Cpu, bio: BioPtr): void {
+  cpu.mem.write(bio + BI_SECTOR, 0);
+  cpu.mem.write(bio + BI_SIZE, 0);
+}
 /** Bytes left. */
 export function bio_size(cpu: Cpu, bio: BioPtr): number {
   return cpu.mem.read(bio + BI_SIZE);
 }
 /** The current bio_vec. */
 export function bio_iovec(cpu: Cpu, bio: BioPtr): BioVecPtr {
-  return (cpu.mem.read(bio + BI_IO_VEC) + cpu.mem.read(bio + BI_IDX) * BIO_VEC_SIZE) as BioVecPtr;
+  return (cpu.mem.read(bio + BI_IO_VEC) + cpu.mem.read(bio + BI_IDX) * VEC_SIZE) as BioVecPtr;
 }
 export function bio_bvec_done(cpu: Cpu, bio: BioPtr): number {
   return cpu.mem.read(bio + BI_BVEC_DONE);
@@ -197,30 +208,32 @@ export function bio_pad(bio: BioPtr): number {
 }
 
 /** The bio's memory is the dma-buf range of `iter`. Everything fits: there is no vector to overflow. */
-function bio_dmabuf_map_set(cpu: Cpu, bio: BioPtr, iter: IovIterPtr): void {
+function bio_dmabuf_map_set(cpu: Cpu, bio: BioPtr, iter: IovIterPtr, bytes: number): void {
   const mem = cpu.mem;
   mem.write(bio + BI_IO_VEC, iov_iter_pointer(cpu, iter));
   mem.write(bio + BI_VCNT, 0);
   mem.write(bio + BI_BVEC_DONE, iov_iter_offset(cpu, iter));
-  mem.write(bio + BI_SIZE, iov_iter_count(cpu, iter));
-  mem.write(bio + BI_OPF, mem.read(bio + BI_OPF) | REQ_NOMERGE);
-  mem.write(bio + BI_FLAGS, mem.read(bio + BI_FLAGS) | BIO_DMABUF_MAP);
+  mem.write(bio + BI_SIZE, bytes);
+  mem.write(bio + BI_OPF, mem.read(bio + BI_OPF) | NOMERGE);
+  // The only flag of a bio that is being made.
+  mem.write(bio + BI_FLAGS, BIO_DMABUF_MAP);
 }
 
 /** The bio's memory is the bio_vecs of `iter` themselves, not a copy. */
-function bio_iov_bvec_set(cpu: Cpu, bio: BioPtr, iter: IovIterPtr): void {
+function bio_iov_bvec_set(cpu: Cpu, bio: BioPtr, iter: IovIterPtr, bytes: number): void {
   const mem = cpu.mem;
   mem.write(bio + BI_IO_VEC, iov_iter_pointer(cpu, iter));
   mem.write(bio + BI_VCNT, iov_iter_nr_segs(cpu, iter));
   mem.write(bio + BI_BVEC_DONE, iov_iter_offset(cpu, iter));
-  mem.write(bio + BI_SIZE, iov_iter_count(cpu, iter));
+  mem.write(bio + BI_SIZE, bytes);
 }
 
 /** Gives the bio all the memory of `iter`, and consumes it. The iterator's bio_vecs must outlive the bio. */
 export function bio_iov_iter_get_pages(cpu: Cpu, bio: BioPtr, iter: IovIterPtr): number {
-  if (iov_iter_is_dmabuf_map(cpu, iter)) bio_dmabuf_map_set(cpu, bio, iter);
-  else bio_iov_bvec_set(cpu, bio, iter);
-  iov_iter_advance(cpu, iter, cpu.mem.read(bio + BI_SIZE));
+  const bytes = iov_iter_count(cpu, iter);
+  if (iov_iter_is_dmabuf_map(cpu, iter)) bio_dmabuf_map_set(cpu, bio, iter, bytes);
+  else bio_iov_bvec_set(cpu, bio, iter, bytes);
+  iov_iter_advance(cpu, iter, bytes);
   return 0;
 }
 
@@ -234,8 +247,8 @@ function bio_advance(cpu: Cpu, bio: BioPtr, bytes: number): void {
     let idx = mem.read(bio + BI_IDX);
     const vecs = mem.read(bio + BI_IO_VEC);
     const vcnt = mem.read(bio + BI_VCNT);
-    while (idx < vcnt && done >= bvec_len(cpu, (vecs + idx * BIO_VEC_SIZE) as BioVecPtr)) {
-      done -= bvec_len(cpu, (vecs + idx * BIO_VEC_SIZE) as BioVecPtr);
+    while (idx < vcnt && done >= bvec_len(cpu, (vecs + idx * VEC_SIZE) as BioVecPtr)) {
+      done -= bvec_len(cpu, (vecs + idx * VEC_SIZE) as BioVecPtr);
       idx++;
     }
     mem.write(bio + BI_IDX, idx);
@@ -273,7 +286,7 @@ export function bio_chain(cpu: Cpu, bio: BioPtr, parent: BioPtr): void {
 
 /** Records an error unless there is one already: parts of a chain may fail on several CPUs at once. */
 export function bio_set_status(cpu: Cpu, bio: BioPtr, status: number): void {
-  if (status !== BLK_STS_OK) cpu.mem.compareExchange(bio + BI_STATUS, BLK_STS_OK, status);
+  if (status !== STS_OK) cpu.mem.compareExchange(bio + BI_STATUS, STS_OK, status);
 }
 
 /** Passes a child's result on; returns the parent, which is to be ended next. */

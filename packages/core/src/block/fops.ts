@@ -57,6 +57,7 @@ import {
   type BioPtr,
   bio_put,
   bio_set_end_io,
+  bio_set_empty,
   bio_set_sector,
   bio_status,
   REQ_FUA,
@@ -89,7 +90,18 @@ import { blk_flush_plug } from "./plug.ts";
 import { HCTX_TYPE_POLL, queue_mq_op, queue_nr_hctx, type RequestQueuePtr } from "./queue.ts";
 import { BLK_MQ_OPS_CREATE_DMABUF_TOKEN, type HctxPtr } from "./request.ts";
 import { BLK_STS_AGAIN, BLK_STS_OK, blk_status_to_errno } from "./status.ts";
-import { blk_mq_map_queue, blk_mq_poll, submit_bio } from "./submit.ts";
+import { __submit_bio, blk_mq_map_queue, blk_mq_poll, submit_bio } from "./submit.ts";
+
+// Hot: local copies, since a read of an imported constant costs several times as much.
+const DIRECT = IOCB_DIRECT;
+const NOWAIT = IOCB_NOWAIT;
+const HIPRI = IOCB_HIPRI;
+const NOIO = GFP_NOIO;
+const SHIFT = SECTOR_SHIFT;
+const OPF_NOWAIT = REQ_NOWAIT;
+const OPF_POLLED = REQ_POLLED;
+const STS_OK = BLK_STS_OK;
+const QUEUED = EIOCBQUEUED;
 
 /** struct blkdev_dio, in the pad of its bio. */
 const DIO_IOCB = 0;
@@ -157,7 +169,7 @@ function blkdev_rw_iter(cpu: Cpu, iocb: KiocbPtr, iter: IovIterPtr, opf: number,
   const count = iov_iter_count(cpu, iter);
   if (count === 0) return 0;
   const flags = kiocb_flags(cpu, iocb);
-  if ((flags & IOCB_DIRECT) === 0) return -EOPNOTSUPP;
+  if ((flags & DIRECT) === 0) return -EOPNOTSUPP;
   const bdev = file_bdev(cpu, kiocb_file(cpu, iocb));
   const pos = kiocb_pos(cpu, iocb);
   const left = bdev_nr_bytes(cpu, bdev) - pos;
@@ -196,21 +208,21 @@ function blkdev_direct_IO(
   const q = bdev_get_queue(cpu, bdev);
   if (blkdev_dio_invalid(cpu, q, iter, pos, count)) return -EINVAL;
   let opf = op_flags;
-  if ((flags & (IOCB_NOWAIT | IOCB_HIPRI)) !== 0) {
-    if ((flags & IOCB_NOWAIT) !== 0) opf |= REQ_NOWAIT;
-    if ((flags & IOCB_HIPRI) !== 0 && queue_nr_hctx(cpu, q, HCTX_TYPE_POLL) !== 0) opf |= REQ_POLLED;
+  if ((flags & (NOWAIT | HIPRI)) !== 0) {
+    if ((flags & NOWAIT) !== 0) opf |= OPF_NOWAIT;
+    if ((flags & HIPRI) !== 0 && queue_nr_hctx(cpu, q, HCTX_TYPE_POLL) !== 0) opf |= OPF_POLLED;
   }
-  const bio = bio_alloc(cpu, bdev, opf, GFP_NOIO);
+  const bio = bio_alloc(cpu, bdev, opf, NOIO);
   if (bio === 0) return -ENOMEM;
-  bio_set_sector(cpu, bio, pos >> SECTOR_SHIFT);
+  bio_set_sector(cpu, bio, pos >> SHIFT);
   bio_iov_iter_get_pages(cpu, bio, iter);
   if (is_sync_kiocb(cpu, iocb)) return blkdev_direct_IO_simple(cpu, iocb, iter, bio, count);
   cpu.mem.write(bio_pad(bio) + DIO_IOCB, iocb);
   cpu.mem.write(bio_pad(bio) + DIO_SIZE, count);
   bio_set_end_io(cpu, bio, END_IO_ASYNC, 0);
-  if ((opf & REQ_POLLED) !== 0) kiocb_set_private(cpu, iocb, blk_mq_map_queue(cpu, q, opf));
+  if ((opf & OPF_POLLED) !== 0) kiocb_set_private(cpu, iocb, blk_mq_map_queue(cpu, q, opf));
   // From here on the kiocb may be complete and gone.
-  if (submit_bio(cpu, bio) === BLK_STS_OK) return -EIOCBQUEUED;
+  if (__submit_bio(cpu, q, bio) === STS_OK) return -QUEUED;
   return would_block(cpu, iter, bio, count);
 }
 
@@ -227,7 +239,7 @@ function blkdev_bio_end_io_async(cpu: Cpu, bio: BioPtr): void {
   const size = cpu.mem.read(pad + DIO_SIZE);
   const status = bio_status(cpu, bio);
   bio_put(cpu, bio);
-  if (status === BLK_STS_OK) {
+  if (status === STS_OK) {
     kiocb_advance(cpu, iocb, size);
     ki_complete(cpu, iocb, size);
   } else ki_complete(cpu, iocb, blk_status_to_errno(status));
@@ -259,7 +271,7 @@ function submit_bio_wait(cpu: Cpu, bio: BioPtr): number {
   let error = -EAGAIN;
   if (submit_bio(cpu, bio) !== BLK_STS_AGAIN) {
     blk_flush_plug(cpu);
-    while ((opf & REQ_POLLED) !== 0 && !completion_done(cpu, done)) {
+    while ((opf & OPF_POLLED) !== 0 && !completion_done(cpu, done)) {
       if (blk_mq_poll(cpu, hctx) === 0) cpu.mem.pause();
       cond_resched(cpu);
     }
@@ -281,8 +293,9 @@ function blkdev_fsync(cpu: Cpu, file: FilePtr, _datasync: number): number {
 
 function blkdev_issue_flush(cpu: Cpu, bdev: BlockDevicePtr): number {
   if (!queue_has_write_cache(cpu, bdev_get_queue(cpu, bdev))) return 0;
-  const bio = bio_alloc(cpu, bdev, REQ_OP_FLUSH | REQ_SYNC | REQ_PREFLUSH, GFP_NOIO);
+  const bio = bio_alloc(cpu, bdev, REQ_OP_FLUSH | REQ_SYNC | REQ_PREFLUSH, NOIO);
   if (bio === 0) return -ENOMEM;
+  bio_set_empty(cpu, bio);
   const error = submit_bio_wait(cpu, bio);
   bio_put(cpu, bio);
   return error;

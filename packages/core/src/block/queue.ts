@@ -55,7 +55,8 @@ export const BLK_MQ_REQ_NOWAIT = 1;
 
 /** queue_flags. */
 export const QUEUE_FLAG_DYING = 1;
-export const QUEUE_FLAG_QUIESCED = 2;
+const QUIESCED = 2;
+export const QUEUE_FLAG_QUIESCED: number = QUIESCED;
 
 // Constant after blk_mq_init_queue; the limits come first (limits.ts).
 const MQ_OPS = QUEUE_LIMITS_SIZE;
@@ -210,7 +211,7 @@ export function blk_queue_dying(cpu: Cpu, q: RequestQueuePtr): boolean {
 }
 /** Inside an RCU read section: blk_mq_quiesce_queue waits for it. */
 export function blk_queue_quiesced(cpu: Cpu, q: RequestQueuePtr): boolean {
-  return (cpu.mem.readOnce(q + QUEUE_FLAGS) & QUEUE_FLAG_QUIESCED) !== 0;
+  return (cpu.mem.readOnce(q + QUEUE_FLAGS) & QUIESCED) !== 0;
 }
 
 /** The same right after an append to a dispatch list. */

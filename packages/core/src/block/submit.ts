@@ -24,7 +24,6 @@ import {
   type BioPtr,
   bio_set_opf,
   bio_set_status,
-  bio_size,
   bio_split,
   REQ_NOMERGE,
   REQ_NOWAIT,
@@ -66,6 +65,13 @@ import { blk_mq_rq_ctx_init } from "./rq-state.ts";
 import { BLK_STS_AGAIN, BLK_STS_INVAL, BLK_STS_OFFLINE, BLK_STS_OK, BLK_STS_RESOURCE } from "./status.ts";
 import { bit_count, blk_mq_get_tags, blk_mq_try_get_tags } from "./tags.ts";
 
+// Hot: local copies, since a read of an imported constant costs several times as much.
+const NOWAIT = REQ_NOWAIT;
+const POLLED = REQ_POLLED;
+const STS_OK = BLK_STS_OK;
+const TYPE_DEFAULT = HCTX_TYPE_DEFAULT;
+const TYPE_POLL = HCTX_TYPE_POLL;
+
 /** Parts of one bio: 2 GiB in requests of a page at least. */
 const MAX_PARTS = 524288;
 
@@ -74,38 +80,48 @@ const TAG_BASE = percpu_static("blk_mq_tag_base", 4);
 
 /** Sends the bio off. BLK_STS_OK, or BLK_STS_AGAIN with the bio still the caller's. */
 export function submit_bio(cpu: Cpu, bio: BioPtr): number {
-  const q = bdev_get_queue(cpu, bio_bdev(cpu, bio) as BlockDevicePtr);
+  return __submit_bio(cpu, bdev_get_queue(cpu, bio_bdev(cpu, bio) as BlockDevicePtr), bio);
+}
+
+/** The same for who knows the queue of the bio's device. */
+export function __submit_bio(cpu: Cpu, q: RequestQueuePtr, bio: BioPtr): number {
   const opf = bio_opf(cpu, bio);
-  const nowait = (opf & REQ_NOWAIT) !== 0;
-  for (let part = 0; part < MAX_PARTS && bio_size(cpu, bio) !== 0; part++) {
-    const bytes = bio_split_rw_at(cpu, bio, q);
-    if (bytes === 0) break;
+  const bytes = bio_split_rw_at(cpu, bio, q);
+  if (bytes !== 0) return submit_in_parts(cpu, q, bio, opf, bytes);
+  return blk_mq_submit_bio(cpu, q, bio, opf, (opf & NOWAIT) !== 0);
+}
+
+/** The bio needs several requests, the first of `first` bytes; or none will do, and `first` is an error. */
+function submit_in_parts(cpu: Cpu, q: RequestQueuePtr, bio: BioPtr, opf: number, first: number): number {
+  let bytes = first;
+  for (let part = 0; part < MAX_PARTS && bytes !== 0; part++) {
     if (bytes < 0) return bio_fail(cpu, bio, BLK_STS_INVAL);
     // Parts may fail to be issued one by one, and their errors are one error: ask for a blocking retry.
-    if (nowait) return BLK_STS_AGAIN;
+    if ((opf & NOWAIT) !== 0) return BLK_STS_AGAIN;
     const split = bio_split(cpu, bio, bytes, GFP_NOIO);
     if (split === 0) return bio_fail(cpu, bio, BLK_STS_RESOURCE);
     bio_set_opf(cpu, split, opf | REQ_NOMERGE);
     bio_chain(cpu, split, bio);
     blk_mq_submit_bio(cpu, q, split, opf, false);
+    bytes = bio_split_rw_at(cpu, bio, q);
   }
-  return blk_mq_submit_bio(cpu, q, bio, opf, nowait);
+  return blk_mq_submit_bio(cpu, q, bio, opf, false);
 }
 
 function bio_fail(cpu: Cpu, bio: BioPtr, status: number): number {
   bio_set_status(cpu, bio, status);
   bio_endio(cpu, bio);
-  return BLK_STS_OK;
+  return STS_OK;
 }
 
 /** The hardware queue of this CPU for such bios. */
 export function blk_mq_map_queue(cpu: Cpu, q: RequestQueuePtr, opf: number): HctxPtr {
-  if ((opf & REQ_POLLED) !== 0) {
-    const nr_poll = queue_nr_hctx(cpu, q, HCTX_TYPE_POLL);
-    if (nr_poll !== 0) return queue_hctx(cpu, q, HCTX_TYPE_POLL, cpu.id % nr_poll) as HctxPtr;
+  if ((opf & POLLED) !== 0) {
+    const nr_poll = queue_nr_hctx(cpu, q, TYPE_POLL);
+    if (nr_poll !== 0) return queue_hctx(cpu, q, TYPE_POLL, cpu.id % nr_poll) as HctxPtr;
   }
-  const nr = queue_nr_hctx(cpu, q, HCTX_TYPE_DEFAULT);
-  return queue_hctx(cpu, q, HCTX_TYPE_DEFAULT, cpu.id % nr) as HctxPtr;
+  const nr = queue_nr_hctx(cpu, q, TYPE_DEFAULT);
+  return queue_hctx(cpu, q, TYPE_DEFAULT, cpu.id < nr ? cpu.id : cpu.id % nr) as HctxPtr;
 }
 
 /** One bio that fits one request. */
@@ -123,7 +139,7 @@ function blk_mq_submit_bio(cpu: Cpu, q: RequestQueuePtr, bio: BioPtr, opf: numbe
   blk_mq_bio_to_request(cpu, rq, bio);
   if (plug !== 0) blk_add_rq_to_plug(cpu, plug, rq);
   else blk_mq_issue_request(cpu, rq);
-  return BLK_STS_OK;
+  return STS_OK;
 }
 
 /** Enters the queue and takes a tag, and more for the plug. -EAGAIN when that would sleep, -ENODEV. */
@@ -182,7 +198,7 @@ function blk_mq_get_tag_bits(cpu: Cpu, hctx: HctxPtr, plug: PlugPtr, nowait: boo
   if (bits !== 0 || nowait) return bits;
   // What we hold back may be what keeps the tags.
   blk_flush_plug(cpu);
-  if (hctx_type(cpu, hctx) !== HCTX_TYPE_POLL) return blk_mq_get_tags(cpu, tags, 1, out);
+  if (hctx_type(cpu, hctx) !== TYPE_POLL) return blk_mq_get_tags(cpu, tags, 1, out);
   for (;;) {
     bits = blk_mq_try_get_tags(cpu, tags, 1, out);
     if (bits !== 0) return bits;
@@ -193,7 +209,7 @@ function blk_mq_get_tag_bits(cpu: Cpu, hctx: HctxPtr, plug: PlugPtr, nowait: boo
 
 /** Looks for completions of a hardware queue; returns how many. Those with interrupts take them here. */
 export function blk_mq_poll(cpu: Cpu, hctx: HctxPtr): number {
-  if (hctx_type(cpu, hctx) !== HCTX_TYPE_POLL) {
+  if (hctx_type(cpu, hctx) !== TYPE_POLL) {
     irq_poll(cpu);
     return 0;
   }

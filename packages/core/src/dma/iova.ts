@@ -3,8 +3,8 @@
  * free list per size or from the bottom of what was never used.
  *
  * The window lies above every memory address, so a CPU address used as an I/O address never translates: from
- * 1 GiB, or from the end of memory if that is higher, up to 2 GiB. A machine whose memory leaves less than
- * IOVA_WINDOW_MIN is refused at probe (-ENOSPC). I/O address 0 is never handed out.
+ * 256 MiB, or from the end of memory if that is higher, up to 2 GiB, so that a map of 1 GiB fits. A machine whose
+ * memory leaves less than IOVA_WINDOW_MIN is refused at probe (-ENOSPC). I/O address 0 is never handed out.
  *
  * Free lists are last in, first out on purpose: the address freed last is the next one handed out, so a flush
  * that was forgotten shows at once as a device using an old translation. Freed ranges are not split or merged.
@@ -26,7 +26,7 @@ export type Iova = number & { readonly [iova]: true };
 
 /** Bytes below which a window is not worth having. */
 export const IOVA_WINDOW_MIN = 64 << 20;
-const WINDOW_FROM = 2 ** 30;
+const WINDOW_FROM = 2 ** 28;
 const PAGE_SHIFT = 12;
 const PAGE_MASK = 4095;
 

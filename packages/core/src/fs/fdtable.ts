@@ -19,6 +19,7 @@ import { FILE_SIZE, file_count_word, type FilePtr, fput, get_file, init_file, O_
 
 /** RLIMIT_NOFILE: descriptors of the process. */
 export const NR_OPEN = 1024;
+const FDS = NR_OPEN;
 
 const FILES = kernel_static("init_files", 128 + NR_OPEN / 8 + NR_OPEN * 4);
 // Guarded by FILE_LOCK:
@@ -91,7 +92,7 @@ export function fd_install(cpu: Cpu, fd: number, file: FilePtr): void {
 
 /** The file behind `fd` with a reference, or 0. */
 export function fget(cpu: Cpu, fd: number): FilePtr {
-  if (fd < 0 || fd >= NR_OPEN) return 0 as FilePtr;
+  if (fd < 0 || fd >= FDS) return 0 as FilePtr;
   for (;;) {
     rcu_read_lock(cpu);
     const file = rcu_dereference(cpu, fd_slot(fd)) as FilePtr;

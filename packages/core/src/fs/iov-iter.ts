@@ -54,6 +54,11 @@ struct_layout("iov_iter_state", IOV_ITER_STATE_SIZE, [
 
 /** Longest transfer of one call: INT_MAX rounded down to a page. */
 export const MAX_RW_COUNT = 0x7ffff000;
+const BVEC = ITER_BVEC;
+const DMABUF_MAP = ITER_DMABUF_MAP;
+const DEST = ITER_DEST;
+const SOURCE = ITER_SOURCE;
+const VEC_SIZE = BIO_VEC_SIZE;
 
 function iov_iter_init(
   cpu: Cpu,
@@ -65,7 +70,7 @@ function iov_iter_init(
   offset: number,
   count: number,
 ): void {
-  WARN_ON(cpu, (direction & ~(ITER_DEST | ITER_SOURCE)) !== 0);
+  WARN_ON(cpu, (direction & ~(DEST | SOURCE)) !== 0);
   const mem = cpu.mem;
   mem.write(i + ITER_TYPE, type);
   mem.write(i + DATA_SOURCE, direction);
@@ -84,7 +89,7 @@ export function iov_iter_bvec(
   nr: number,
   count: number,
 ): void {
-  iov_iter_init(cpu, i, ITER_BVEC, direction, bvec, nr, 0, count);
+  iov_iter_init(cpu, i, BVEC, direction, bvec, nr, 0, count);
 }
 
 /** `count` bytes from `off` of the dma-buf behind `map`. Takes no reference: the request holds the map. */
@@ -96,11 +101,11 @@ export function iov_iter_dmabuf_map(
   off: number,
   count: number,
 ): void {
-  iov_iter_init(cpu, i, ITER_DMABUF_MAP, direction, map, 0, off, count);
+  iov_iter_init(cpu, i, DMABUF_MAP, direction, map, 0, off, count);
 }
 
 export function iov_iter_is_dmabuf_map(cpu: Cpu, i: IovIterPtr): boolean {
-  return cpu.mem.read(i + ITER_TYPE) === ITER_DMABUF_MAP;
+  return cpu.mem.read(i + ITER_TYPE) === DMABUF_MAP;
 }
 /** Bytes left. */
 export function iov_iter_count(cpu: Cpu, i: IovIterPtr): number {
@@ -133,7 +138,7 @@ export function iov_iter_advance(cpu: Cpu, i: IovIterPtr, size: number): void {
   const count = mem.read(i + COUNT);
   const n = size < count ? size : count;
   mem.write(i + COUNT, count - n);
-  if (mem.read(i + ITER_TYPE) === ITER_DMABUF_MAP) mem.write(i + IOV_OFFSET, mem.read(i + IOV_OFFSET) + n);
+  if (mem.read(i + ITER_TYPE) === DMABUF_MAP) mem.write(i + IOV_OFFSET, mem.read(i + IOV_OFFSET) + n);
   else iov_iter_bvec_advance(cpu, i, n);
 }
 
@@ -193,9 +198,9 @@ export function iov_iter_alignment(cpu: Cpu, i: IovIterPtr): number {
   const mem = cpu.mem;
   let left = mem.read(i + COUNT);
   let skip = mem.read(i + IOV_OFFSET);
-  if (mem.read(i + ITER_TYPE) === ITER_DMABUF_MAP) return left === 0 ? 0 : skip | left;
+  if (mem.read(i + ITER_TYPE) === DMABUF_MAP) return left === 0 ? 0 : skip | left;
   let bits = 0;
-  for (let bvec = mem.read(i + POINTER); left > 0; bvec += BIO_VEC_SIZE) {
+  for (let bvec = mem.read(i + POINTER); left > 0; bvec += VEC_SIZE) {
     const rest = bvec_len(cpu, bvec as BioVecPtr) - skip;
     const len = rest < left ? rest : left;
     bits |= (bvec_offset(cpu, bvec as BioVecPtr) + skip) | len;
@@ -216,8 +221,8 @@ export function iov_iter_restore(cpu: Cpu, i: IovIterPtr, state: IovIterStatePtr
   const mem = cpu.mem;
   mem.write(i + IOV_OFFSET, mem.read(state + STATE_OFFSET));
   mem.write(i + COUNT, mem.read(state + STATE_COUNT));
-  if (mem.read(i + ITER_TYPE) === ITER_DMABUF_MAP) return;
+  if (mem.read(i + ITER_TYPE) === DMABUF_MAP) return;
   const back = mem.read(state + STATE_NR_SEGS) - mem.read(i + NR_SEGS);
-  mem.write(i + POINTER, mem.read(i + POINTER) - back * BIO_VEC_SIZE);
+  mem.write(i + POINTER, mem.read(i + POINTER) - back * VEC_SIZE);
   mem.write(i + NR_SEGS, mem.read(state + STATE_NR_SEGS));
 }

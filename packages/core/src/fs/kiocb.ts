@@ -36,6 +36,8 @@ export const IOCB_DSYNC: number = 1 << 1;
 export const IOCB_NOWAIT: number = 1 << 3;
 export const IOCB_DIRECT: number = 1 << 17;
 export const IOCB_WRITE: number = 1 << 18;
+const FILE_DIRECT = O_DIRECT;
+const DIRECT = IOCB_DIRECT;
 
 export function init_kiocb(
   cpu: Cpu,
@@ -46,7 +48,7 @@ export function init_kiocb(
   ki_complete: SymbolId,
 ): void {
   const mem = cpu.mem;
-  const direct = (file_flags(cpu, file) & O_DIRECT) !== 0 ? IOCB_DIRECT : 0;
+  const direct = (file_flags(cpu, file) & FILE_DIRECT) !== 0 ? DIRECT : 0;
   mem.write(kiocb + KI_FILP, file);
   mem.write(kiocb + KI_FLAGS, flags | direct);
   mem.write64(kiocb + KI_POS, pos);

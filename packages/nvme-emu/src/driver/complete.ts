@@ -75,6 +75,11 @@ import {
   type NvmeQueuePtr,
 } from "./queue.ts";
 
+// Hot: local copies, since a read of an imported constant costs several times as much.
+const BATCH_SIZE = IO_COMP_BATCH_SIZE;
+const IO_TIMEOUT = FAULT_IO_TIMEOUT;
+const DEVICE = NVME_DEVICE;
+
 /** nvme_max_retries. */
 const MAX_RETRIES = 5;
 const DNR = 0x4000;
@@ -89,7 +94,7 @@ const STATUS_SHIFT = 17;
  */
 export const NVME_IRQ: number = kernel_symbol(nvme_irq);
 export function nvme_irq(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
-  const iob = stack_push(cpu, IO_COMP_BATCH_SIZE) as IoCompBatchPtr;
+  const iob = stack_push(cpu, BATCH_SIZE) as IoCompBatchPtr;
   const found = nvme_poll_cq(cpu, nvmeq, iob);
   nvme_pci_complete_batch(cpu, nvmeq, iob);
   stack_pop(cpu, iob);
@@ -108,7 +113,7 @@ export function nvme_poll(cpu: Cpu, hctx: HctxPtr): number {
 export function nvme_poll_queue(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
   // A look without the lock: whoever misses an entry here looks again.
   if (!nvme_cqe_pending(cpu, nvmeq)) return 0;
-  const iob = stack_push(cpu, IO_COMP_BATCH_SIZE) as IoCompBatchPtr;
+  const iob = stack_push(cpu, BATCH_SIZE) as IoCompBatchPtr;
   // The interrupt handler of the admin queue takes it too.
   spin_lock_irqsave(cpu, nvmeq_cq_lock(nvmeq));
   const found = nvme_poll_cq(cpu, nvmeq, iob);
@@ -123,9 +128,10 @@ function nvme_poll_cq(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatchPtr): numbe
   const admin = nvmeq_qid(cpu, nvmeq) === 0;
   const depth = nvmeq_depth(cpu, nvmeq);
   const cqes = nvmeq_cqes(cpu, nvmeq);
+  const hctx = nvmeq_hctx(cpu, nvmeq) as HctxPtr;
   let head = nvmeq_cq_head(cpu, nvmeq);
   let phase = nvmeq_cq_phase(cpu, nvmeq);
-  const may_fake = fault_armed(cpu, FAULT_IO_TIMEOUT);
+  const may_fake = fault_armed(cpu, IO_TIMEOUT);
   let found = 0;
   for (; found < depth; found++) {
     const cqe = cqes + (head << CQE_SHIFT);
@@ -134,7 +140,7 @@ function nvme_poll_cq(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatchPtr): numbe
     const dw3 = cpu.mem.loadAcquire(cqe + CQE_DW3);
     if (((dw3 >> PHASE_SHIFT) & 1) !== phase) break;
     if (admin) nvme_admin_handle_cqe(cpu, nvmeq_dev(cpu, nvmeq), cqe);
-    else nvme_handle_cqe(cpu, nvmeq, iob, dw3, may_fake);
+    else nvme_handle_cqe(cpu, nvmeq, hctx, depth, iob, dw3, may_fake);
     if (++head === depth) {
       head = 0;
       phase ^= 1;
@@ -150,13 +156,15 @@ function nvme_poll_cq(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatchPtr): numbe
 function nvme_handle_cqe(
   cpu: Cpu,
   nvmeq: NvmeQueuePtr,
+  hctx: HctxPtr,
+  depth: number,
   iob: IoCompBatchPtr,
   dw3: number,
   may_fake: boolean,
 ): void {
   const cid = dw3 & 0xffff;
   const status = dw3 >>> STATUS_SHIFT;
-  const rq = nvme_find_rq(cpu, nvmeq, cid);
+  const rq = nvme_find_rq(cpu, nvmeq, hctx, depth, cid);
   if (rq === 0 || (may_fake && blk_should_fake_timeout(cpu, rq_queue(cpu, rq)))) return;
   if (status === 0) {
     if (blk_mq_mark_complete(cpu, rq)) blk_mq_add_to_batch(cpu, rq, iob);
@@ -168,21 +176,27 @@ function nvme_handle_cqe(
 }
 
 /** The request a command id means, or 0. */
-function nvme_find_rq(cpu: Cpu, nvmeq: NvmeQueuePtr, cid: number): RequestPtr {
+function nvme_find_rq(cpu: Cpu, nvmeq: NvmeQueuePtr, hctx: HctxPtr, depth: number, cid: number): RequestPtr {
   const tag = cid_tag(cid);
-  if (tag >= nvmeq_depth(cpu, nvmeq) - 1) {
+  if (tag >= depth - 1) {
     report_invalid_cid(cpu, nvmeq, cid);
     return 0 as RequestPtr;
   }
-  const rq = blk_mq_tag_to_rq(cpu, nvmeq_hctx(cpu, nvmeq) as HctxPtr, tag);
+  const rq = blk_mq_tag_to_rq(cpu, hctx, tag);
   if (cid_genctr(cid) === iod_genctr(cpu, iod_of(rq))) return rq;
-  const now = iod_genctr(cpu, iod_of(rq)).toString(16);
+  report_stale_cid(cpu, rq, cid);
+  return 0 as RequestPtr;
+}
+
+/** The completion belongs to an earlier use of the tag. */
+function report_stale_cid(cpu: Cpu, rq: RequestPtr, cid: number): void {
+  const hex = (n: number): string => `0x${n.toString(16)}`;
+  const now = hex(iod_genctr(cpu, iod_of(rq)));
   printk(
     cpu,
     LOG_WARN,
-    `nvme: request 0x${tag.toString(16)} genctr mismatch (got 0x${cid_genctr(cid).toString(16)} expected 0x${now})`,
+    `nvme: request ${hex(cid_tag(cid))} genctr mismatch (got ${hex(cid_genctr(cid))} expected ${now})`,
   );
-  return 0 as RequestPtr;
 }
 
 function report_invalid_cid(cpu: Cpu, nvmeq: NvmeQueuePtr, cid: number): void {
@@ -201,7 +215,7 @@ function nvme_pci_complete_batch(cpu: Cpu, nvmeq: NvmeQueuePtr, iob: IoCompBatch
 /** nvme_unmap_data: a dma-buf request keeps its mapping, an ordinary one ends it. */
 function nvme_unmap_data(cpu: Cpu, nvmeq: NvmeQueuePtr, rq: RequestPtr): void {
   // A flush has no data, and nothing is mapped.
-  if (!rq_is_dmabuf_map(cpu, rq)) nvme_unmap_bvec_prps(cpu, NVME_DEVICE, rq, blk_rq_bytes(cpu, rq));
+  if (!rq_is_dmabuf_map(cpu, rq)) nvme_unmap_bvec_prps(cpu, DEVICE, rq, blk_rq_bytes(cpu, rq));
   if (iod_nr_descriptors(cpu, iod_of(rq)) !== 0)
     nvme_free_descriptors(cpu, nvmeq_prp_pools(nvmeq), iod_of(rq));
 }

@@ -7,6 +7,7 @@
  *
  * Completion: the head and the phase belong to the interrupt's CPU, or, if polled, to the holder of CQ_LOCK.
  */
+import { path_count, PATH_CQ_DOORBELLS, PATH_DOORBELLS } from "@ringside/core/debug/path-counters";
 import type { Ptr } from "atomics-sync";
 import { ENOMEM } from "@ringside/core/debug/errno";
 import { struct_layout } from "@ringside/core/debug/layout";
@@ -69,6 +70,8 @@ struct_layout("nvme_queue", NVME_QUEUE_SIZE, [
   ["prp_pools", PRP_POOLS, PRP_POOLS_SIZE],
 ]);
 
+const DOORBELLS = PATH_DOORBELLS;
+const CQ_DOORBELLS = PATH_CQ_DOORBELLS;
 const SQE_SHIFT = 6;
 const CQE_SHIFT = 4;
 const CQE_DW3 = 12;
@@ -163,6 +166,17 @@ export function nvmeq_nsid(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
 export function nvmeq_lba_sector_shift(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
   return cpu.mem.read(nvmeq + LBA_SECTOR_SHIFT);
 }
+/** Address of slot 0 of the submission queue. */
+export function nvmeq_sq_cmds(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
+  return cpu.mem.read(nvmeq + SQ_CMDS);
+}
+/** The next slot to fill; SQ_LOCK held, for both. */
+export function nvmeq_sq_tail(cpu: Cpu, nvmeq: NvmeQueuePtr): number {
+  return cpu.mem.read(nvmeq + SQ_TAIL);
+}
+export function nvmeq_set_sq_tail(cpu: Cpu, nvmeq: NvmeQueuePtr, tail: number): void {
+  cpu.mem.write(nvmeq + SQ_TAIL, tail);
+}
 export function nvmeq_sq_lock(nvmeq: NvmeQueuePtr): number {
   return nvmeq + SQ_LOCK;
 }
@@ -193,6 +207,7 @@ export function nvme_write_sq_db(cpu: Cpu, nvmeq: NvmeQueuePtr, write_sq: boolea
   // Pairs with the device's loadAcquire of the doorbell: it sees every entry and PRP list up to the tail.
   cpu.mem.storeRelease(cpu.mem.read(nvmeq + SQ_DB), tail);
   cpu.mem.write(nvmeq + LAST_SQ_TAIL, tail);
+  path_count(cpu, DOORBELLS, 1);
   return true;
 }
 
@@ -219,4 +234,5 @@ export function nvme_write_cq_db(cpu: Cpu, nvmeq: NvmeQueuePtr, head: number, ph
   cpu.mem.write(nvmeq + CQ_PHASE, phase);
   // Pairs with the device's loadAcquire of the head: it overwrites an entry only after we have read it.
   cpu.mem.storeRelease(cpu.mem.read(nvmeq + CQ_DB), head);
+  path_count(cpu, CQ_DOORBELLS, 1);
 }
