@@ -168,7 +168,7 @@ function print_rates(cpu: Cpu, ring: IoUring, name: string, prep: Prep): void {
   }
 }
 
-const cpu = boot_solo();
+const cpu = boot_solo({ lockdep: false });
 const fd = get_unused_fd_flags(cpu, 0);
 fd_install(cpu, fd, anon_inode_getfile(cpu, FOPS, 1, O_RDWR | O_DIRECT));
 const page = __get_free_pages(cpu, GFP_KERNEL, 0);

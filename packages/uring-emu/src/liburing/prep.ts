@@ -6,52 +6,40 @@ import type { Cpu } from "@ringside/core/sched/cpu";
 import { type CqePtr, CQE_FLAGS, CQE_RES, CQE_USER_DATA } from "../abi/cqe.ts";
 import {
   IORING_OP_FSYNC,
-  IORING_OP_NOP,
   IORING_OP_READ_FIXED,
   IORING_OP_WRITE_FIXED,
   SQE_BUF_INDEX,
   SQE_FLAGS,
   SQE_OP_FLAGS,
+  SQE_SIZE,
   SQE_USER_DATA,
   type SqePtr,
 } from "../abi/sqe.ts";
 
-const NOP = IORING_OP_NOP;
 const FSYNC = IORING_OP_FSYNC;
 const READ_FIXED = IORING_OP_READ_FIXED;
 const WRITE_FIXED = IORING_OP_WRITE_FIXED;
+const SQE_BYTES = SQE_SIZE;
 const FLAGS = SQE_FLAGS;
+const BUF_INDEX = SQE_BUF_INDEX;
 const USER_DATA = SQE_USER_DATA;
 const RES = CQE_RES;
 const DATA = CQE_USER_DATA;
 
-/** All words but off and user_data; opcode with flags and ioprio 0 is the first one. */
+/** opcode with flags and ioprio 0 is the first word. */
 function io_uring_prep_rw(cpu: Cpu, op: number, sqe: SqePtr, fd: number, addr: number, len: number): void {
   const mem = cpu.mem;
+  mem.memset(sqe, 0, SQE_BYTES);
   mem.write(sqe, op);
   mem.write(sqe + 4, fd);
   mem.write(sqe + 16, addr);
-  mem.write(sqe + 20, 0);
   mem.write(sqe + 24, len);
-  mem.write(sqe + 28, 0);
-  mem.write(sqe + 40, 0);
-  mem.write(sqe + 44, 0);
-  mem.write(sqe + 48, 0);
-  mem.write(sqe + 52, 0);
-  mem.write(sqe + 56, 0);
-  mem.write(sqe + 60, 0);
-}
-
-function clear_off_and_data(cpu: Cpu, sqe: SqePtr): void {
-  cpu.mem.write(sqe + 8, 0);
-  cpu.mem.write(sqe + 12, 0);
-  cpu.mem.write(sqe + USER_DATA, 0);
-  cpu.mem.write(sqe + USER_DATA + 4, 0);
 }
 
 export function io_uring_prep_nop(cpu: Cpu, sqe: SqePtr): void {
-  io_uring_prep_rw(cpu, NOP, sqe, -1, 0, 0);
-  clear_off_and_data(cpu, sqe);
+  // Opcode, address and length are 0.
+  cpu.mem.memset(sqe, 0, SQE_BYTES);
+  cpu.mem.write(sqe + 4, -1);
 }
 
 /** `addr` is inside registered buffer `buf_index`; an offset into it when that is a dma-buf. */
@@ -65,9 +53,8 @@ export function io_uring_prep_read_fixed(
   buf_index: number,
 ): void {
   io_uring_prep_rw(cpu, READ_FIXED, sqe, fd, addr, nbytes);
-  clear_off_and_data(cpu, sqe);
   cpu.mem.write64(sqe + 8, offset);
-  cpu.mem.write16(sqe + SQE_BUF_INDEX, buf_index);
+  cpu.mem.write16(sqe + BUF_INDEX, buf_index);
 }
 
 export function io_uring_prep_write_fixed(
@@ -80,14 +67,12 @@ export function io_uring_prep_write_fixed(
   buf_index: number,
 ): void {
   io_uring_prep_rw(cpu, WRITE_FIXED, sqe, fd, addr, nbytes);
-  clear_off_and_data(cpu, sqe);
   cpu.mem.write64(sqe + 8, offset);
-  cpu.mem.write16(sqe + SQE_BUF_INDEX, buf_index);
+  cpu.mem.write16(sqe + BUF_INDEX, buf_index);
 }
 
 export function io_uring_prep_fsync(cpu: Cpu, sqe: SqePtr, fd: number, fsync_flags: number): void {
   io_uring_prep_rw(cpu, FSYNC, sqe, fd, 0, 0);
-  clear_off_and_data(cpu, sqe);
   cpu.mem.write(sqe + SQE_OP_FLAGS, fsync_flags);
 }
 

@@ -6,10 +6,12 @@
  *   sq.tail  we fill SQEs, then storeRelease; the kernel's loadAcquire in io_submit_sqes sees them whole
  *   sq.head  the kernel has read SQEs, then storeRelease; our loadAcquire in io_uring_get_sqe may reuse them
  *   cq.tail  the kernel fills CQEs, then storeRelease; our loadAcquire in io_uring_cq_ready sees them whole
- *   cq.head  we have read CQEs, then storeRelease; the kernel's loadAcquire in io_next_cqe may reuse them
+ *   cq.head  we have read CQEs, then storeRelease; the kernel's loadAcquire in io_cq_free may reuse them
  *
  * Where C returns a pointer through an argument, these return the pointer, or -errno.
  */
+import { EINVAL } from "@ringside/core/debug/errno";
+import { path_count, PATH_INDEX_RELOADS } from "@ringside/core/debug/path-counters";
 import { close_fd } from "@ringside/core/fs/fdtable";
 import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import type { CqePtr } from "../abi/cqe.ts";
@@ -37,6 +39,8 @@ import {
 } from "../abi/setup.ts";
 import type { SqePtr } from "../abi/sqe.ts";
 import { io_uring_mmap, io_uring_setup } from "../ring/setup.ts";
+
+const INDEX_RELOADS = PATH_INDEX_RELOADS;
 
 /** struct io_uring; of one thread. Addresses are constant after queue_init, indexes are ours. */
 export class IoUring {
@@ -78,13 +82,20 @@ export function io_uring_queue_init(cpu: Cpu, entries: number, ring: IoUring, fl
   return ret;
 }
 
+/** Asks for a ring without SQ array, which nobody needs, and takes one with it from a kernel that says -EINVAL. */
 export function io_uring_queue_init_params(
   cpu: Cpu,
   entries: number,
   ring: IoUring,
   params: ParamsPtr,
 ): number {
-  const fd = io_uring_setup(cpu, entries, params);
+  const flags = cpu.mem.read(params + PARAMS_FLAGS);
+  cpu.mem.write(params + PARAMS_FLAGS, flags | IORING_SETUP_NO_SQARRAY);
+  let fd = io_uring_setup(cpu, entries, params);
+  if (fd === -EINVAL && (flags & IORING_SETUP_NO_SQARRAY) === 0) {
+    cpu.mem.write(params + PARAMS_FLAGS, flags);
+    fd = io_uring_setup(cpu, entries, params);
+  }
   if (fd < 0) return fd;
   const ret = io_uring_queue_mmap(cpu, fd, params, ring);
   if (ret !== 0) close_fd(cpu, fd);
@@ -133,16 +144,22 @@ export function io_uring_queue_exit(cpu: Cpu, ring: IoUring): void {
   ring.ring_fd = -1;
 }
 
+/** Looks whether what seems full is. */
+function io_uring_sq_full(cpu: Cpu, ring: IoUring, tail: number): boolean {
+  // Pairs with the storeRelease at the end of io_submit_sqes: the kernel has read the SQE we now give out.
+  ring.sq_cached_khead = cpu.mem.loadAcquire(ring.sq_khead);
+  path_count(cpu, INDEX_RELOADS, 1);
+  return ((tail - ring.sq_cached_khead) | 0) >= ring.sq_entries;
+}
+
 /** The next SQE to fill, or 0 when the SQ is full. Fill all of it: use a prep function. */
 export function io_uring_get_sqe(cpu: Cpu, ring: IoUring): SqePtr {
   const tail = ring.sqe_tail;
-  if (((tail - ring.sq_cached_khead) | 0) >= ring.sq_entries) {
-    // Pairs with the storeRelease at the end of io_submit_sqes: the kernel has read the SQE we now give out.
-    ring.sq_cached_khead = cpu.mem.loadAcquire(ring.sq_khead);
-    if (((tail - ring.sq_cached_khead) | 0) >= ring.sq_entries) return 0 as SqePtr;
+  if (((tail - ring.sq_cached_khead) | 0) >= ring.sq_entries && io_uring_sq_full(cpu, ring, tail)) {
+    return 0 as SqePtr;
   }
   ring.sqe_tail = (tail + 1) | 0;
-  return (ring.sqes + (tail & ring.sq_mask) * 64) as SqePtr;
+  return (ring.sqes + ((tail & ring.sq_mask) << 6)) as SqePtr;
 }
 
 /** SQEs filled and not consumed. */
@@ -163,14 +180,14 @@ export function io_uring_cq_ready(cpu: Cpu, ring: IoUring): number {
 
 /** The `index`th CQE that is ready; io_uring_for_each_cqe is a loop over it. */
 export function io_uring_cqe_at(ring: IoUring, index: number): CqePtr {
-  return (ring.cqes + ((ring.cq_head + index) & ring.cq_mask) * 16) as CqePtr;
+  return (ring.cqes + (((ring.cq_head + index) & ring.cq_mask) << 4)) as CqePtr;
 }
 
 /** Gives `nr` CQEs back. Do not read them afterwards. */
 export function io_uring_cq_advance(cpu: Cpu, ring: IoUring, nr: number): void {
   if (nr === 0) return;
   ring.cq_head = (ring.cq_head + nr) | 0;
-  // Pairs with the loadAcquire in io_next_cqe: the kernel overwrites them only after we have read them.
+  // Pairs with the loadAcquire in io_cq_free: the kernel overwrites them only after we have read them.
   cpu.mem.storeRelease(ring.cq_khead, ring.cq_head);
 }
 

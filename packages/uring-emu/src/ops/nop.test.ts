@@ -5,7 +5,7 @@ import { __get_free_pages, free_pages } from "@ringside/core/mm/page-alloc";
 import { GFP_KERNEL, kmem_in_use } from "@ringside/core/mm/slab";
 import { stack_pop, stack_push, type Cpu } from "@ringside/core/sched/cpu";
 import { expect, test } from "vitest";
-import { IORING_SETUP_IOPOLL, IORING_SETUP_NO_SQARRAY } from "../abi/setup.ts";
+import { IORING_SETUP_IOPOLL } from "../abi/setup.ts";
 import {
   IORING_NOP_CQE32,
   IORING_NOP_FILE,
@@ -37,7 +37,14 @@ import {
   type IoUring,
 } from "../liburing.ts";
 import { fake_file_open } from "../testing/fake-file.ts";
-import { boot, leftovers, open_ring, queue_nop, reap } from "../testing/ring-fixture.ts";
+import {
+  boot,
+  leftovers,
+  open_ring,
+  open_ring_with_array,
+  queue_nop,
+  reap,
+} from "../testing/ring-fixture.ts";
 
 interface NopFields {
   readonly flags?: number;
@@ -60,15 +67,15 @@ function nop(cpu: Cpu, ring: IoUring, fields: NopFields): number | undefined {
 }
 
 const RINGS = [
-  ["default", 0],
-  ["IOPOLL", IORING_SETUP_IOPOLL],
-  ["NO_SQARRAY", IORING_SETUP_NO_SQARRAY],
+  ["default", (cpu: Cpu): IoUring => open_ring(cpu, 8)],
+  ["IOPOLL", (cpu: Cpu): IoUring => open_ring(cpu, 8, IORING_SETUP_IOPOLL)],
+  ["SQ array", (cpu: Cpu): IoUring => open_ring_with_array(cpu, 8)],
 ] as const;
 
 // nop.c :: test_single_nop, test_barrier_nop (without the barrier: DRAIN is not supported)
-test.for(RINGS)("a NOP completes with result 0, %s ring", ([, flags]) => {
+test.for(RINGS)("a NOP completes with result 0, %s ring", ([, open]) => {
   const cpu = boot();
-  const ring = open_ring(cpu, 8, flags);
+  const ring = open(cpu);
   expect(nop(cpu, ring, {})).toBe(0);
   for (let i = 0; i < 8; i++) queue_nop(cpu, ring, i);
   expect(io_uring_submit(cpu, ring)).toBe(8);

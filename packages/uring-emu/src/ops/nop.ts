@@ -8,6 +8,7 @@ import {
   IORING_NOP_INJECT_RESULT,
   IORING_NOP_TW,
   SQE_BUF_INDEX,
+  SQE_FD,
   SQE_LEN,
   SQE_OP_FLAGS,
   type SqePtr,
@@ -16,6 +17,7 @@ import { io_file_get_normal } from "../ring/file.ts";
 import {
   IOU_COMPLETE,
   REQ_BUF_INDEX,
+  REQ_FD,
   REQ_LEN,
   REQ_OP_FLAGS,
   REQ_RES,
@@ -36,6 +38,18 @@ const NOP_FLAGS =
 const SQE_NOP_FLAGS = SQE_OP_FLAGS;
 const NOP_FLAGS_FIELD = REQ_OP_FLAGS;
 const RES = REQ_RES;
+const COMPLETE = IOU_COMPLETE;
+/** buf_index in the low half, personality in the high one. */
+const SQE_PERSONALITY_WORD = SQE_BUF_INDEX;
+
+/** Completes a NOP without flags: it needs nothing but its SQE. False: it is another, and nothing has happened. */
+export function io_nop_plain(cpu: Cpu, req: number, sqe: number): boolean {
+  const mem = cpu.mem;
+  // The personality's half of its word, as in io_init_req.
+  if (mem.read(sqe + SQE_NOP_FLAGS) !== 0 || mem.read(sqe + SQE_PERSONALITY_WORD) >>> 16 !== 0) return false;
+  mem.write(req + RES, 0);
+  return true;
+}
 
 export function io_nop_prep(cpu: Cpu, req: ReqPtr, sqe: SqePtr): number {
   const mem = cpu.mem;
@@ -44,6 +58,7 @@ export function io_nop_prep(cpu: Cpu, req: ReqPtr, sqe: SqePtr): number {
   if (flags === 0) return 0;
   if ((flags & ~NOP_FLAGS) !== 0) return -EINVAL;
   mem.write(req + REQ_LEN, (flags & IORING_NOP_INJECT_RESULT) !== 0 ? mem.read(sqe + SQE_LEN) : 0);
+  mem.write(req + REQ_FD, mem.read(sqe + SQE_FD));
   mem.write(req + REQ_BUF_INDEX, mem.read16(sqe + SQE_BUF_INDEX));
   return 0;
 }
@@ -53,7 +68,7 @@ export function io_nop(cpu: Cpu, req: ReqPtr, issue_flags: number): number {
   const flags = mem.read(req + NOP_FLAGS_FIELD);
   if (flags === 0) {
     mem.write(req + RES, 0);
-    return IOU_COMPLETE;
+    return COMPLETE;
   }
   const ret = io_nop_lookups(cpu, req, flags, issue_flags);
   if (ret < 0) req_set_fail(cpu, req);

@@ -101,6 +101,15 @@ const NONBLOCK = IO_URING_F_NONBLOCK;
 const IOPOLL = IORING_SETUP_IOPOLL;
 const CTXFLAGS = CTX_FLAGS;
 const FILE = REQ_FILE;
+const DEST = ITER_DEST;
+const SOURCE = ITER_SOURCE;
+const MODE_READ = FMODE_READ;
+const OP_READ_ITER = FOP_READ_ITER;
+const OP_WRITE_ITER = FOP_WRITE_ITER;
+const OP_IOPOLL = FOP_IOPOLL;
+const CTX = REQ_CTX;
+const IOCBQUEUED = EIOCBQUEUED;
+const F_DIRECT = IOCB_DIRECT;
 const MODE_WRITE = FMODE_WRITE;
 const F_WRITE = IOCB_WRITE;
 const F_NOWAIT = IOCB_NOWAIT;
@@ -124,11 +133,11 @@ export function io_prep_rw_fixed(cpu: Cpu, req: ReqPtr, sqe: SqePtr): number {
 }
 
 export function io_read_fixed(cpu: Cpu, req: ReqPtr, issue_flags: number): number {
-  return io_rw_fixed(cpu, req, issue_flags, ITER_DEST, FMODE_READ, FOP_READ_ITER);
+  return io_rw_fixed(cpu, req, issue_flags, DEST, MODE_READ, OP_READ_ITER);
 }
 
 export function io_write_fixed(cpu: Cpu, req: ReqPtr, issue_flags: number): number {
-  return io_rw_fixed(cpu, req, issue_flags, ITER_SOURCE, FMODE_WRITE, FOP_WRITE_ITER);
+  return io_rw_fixed(cpu, req, issue_flags, SOURCE, MODE_WRITE, OP_WRITE_ITER);
 }
 
 function io_rw_fixed(
@@ -144,7 +153,7 @@ function io_rw_fixed(
   const addr = mem.read(req + TO_ADDR);
   let ret = io_import_reg_buf(cpu, req, addr, len, ddir, issue_flags, ALLOW_DMABUF);
   if (ret < 0) return ret;
-  const polled = (mem.read(mem.read(req + REQ_CTX) + CTXFLAGS) & IOPOLL) !== 0;
+  const polled = (mem.read(mem.read(req + CTX) + CTXFLAGS) & IOPOLL) !== 0;
   const file = mem.read(req + FILE) as FilePtr;
   ret = io_rw_init_file(cpu, req, file, issue_flags, mode, polled);
   if (ret < 0) return ret;
@@ -155,7 +164,7 @@ function io_rw_fixed(
   // Before the call: afterwards the request may be complete.
   if (polled) io_iopoll_add(cpu, req, issue_flags);
   const result = symbol_call(cpu, op, req, req + ITER);
-  if (result === -EIOCBQUEUED) return result;
+  if (result === -IOCBQUEUED) return result;
   if (polled) io_iopoll_del(cpu, req, issue_flags);
   return io_rw_done(cpu, req, result, len);
 }
@@ -208,8 +217,8 @@ function io_rw_init_file(
   }
   init_kiocb(cpu, kiocb, file, pos, flags, IO_COMPLETE_RW);
   if (!polled) return 0;
-  const direct = (kiocb_flags(cpu, kiocb) & IOCB_DIRECT) !== 0;
-  return direct && file_op(cpu, file, FOP_IOPOLL) !== 0 ? 0 : -EOPNOTSUPP;
+  const direct = (kiocb_flags(cpu, kiocb) & F_DIRECT) !== 0;
+  return direct && file_op(cpu, file, OP_IOPOLL) !== 0 ? 0 : -EOPNOTSUPP;
 }
 
 /** What the SQE's rw_flags mean for the kiocb: its flags, or -errno. */

@@ -12,7 +12,7 @@ import { refcount_sub_and_test } from "@ringside/core/ref/refcount";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { try_to_wake_up, TASK_NORMAL, type TaskPtr } from "@ringside/core/sched/task";
 import { io_put_rsrc_node, type RsrcNodePtr } from "../rsrc/node.ts";
-import { io_commit_cqring, io_fill_cqe_req } from "./cq.ts";
+import { io_commit_cqring, io_fill_cqes } from "./cq.ts";
 import { CTX_COMPL_FIRST, CTX_COMPL_LAST, CTX_EXIT_TASK, type RingCtxPtr } from "./ctx.ts";
 import {
   io_req_cache_splice,
@@ -21,7 +21,6 @@ import {
   REQ_DMABUF_MAP,
   REQ_F_BUF_NODE,
   REQ_F_CLEAN_SLOW,
-  REQ_F_CQE_SKIP,
   REQ_F_DROP_DMABUF,
   REQ_FILE,
   REQ_FLAGS,
@@ -32,16 +31,24 @@ const FIRST = CTX_COMPL_FIRST;
 const LAST = CTX_COMPL_LAST;
 const NEXT = REQ_COMP_LIST;
 const FLAGS = REQ_FLAGS;
+const FILE = REQ_FILE;
+const F_DROP_DMABUF = REQ_F_DROP_DMABUF;
+const F_BUF_NODE = REQ_F_BUF_NODE;
+const BUF_NODE = REQ_BUF_NODE;
 const EXIT_TASK = CTX_EXIT_TASK;
-const F_CQE_SKIP = REQ_F_CQE_SKIP;
 const F_CLEAN_SLOW = REQ_F_CLEAN_SLOW;
+
+/** An empty list of completed requests: its last element is where its first word is. The ring is new. */
+export function io_compl_list_init(cpu: Cpu, ctx: RingCtxPtr): void {
+  cpu.mem.write(ctx + FIRST, 0);
+  cpu.mem.write(ctx + LAST, ctx + FIRST - NEXT);
+}
 
 /** Adds a request whose result is set to the batch. */
 export function io_req_complete_defer(cpu: Cpu, ctx: RingCtxPtr, req: ReqPtr): void {
   const mem = cpu.mem;
   // The last one's link is set when the batch is flushed.
-  if (mem.read(ctx + FIRST) === 0) mem.write(ctx + FIRST, req);
-  else mem.write(mem.read(ctx + LAST) + NEXT, req);
+  mem.write(mem.read(ctx + LAST) + NEXT, req);
   mem.write(ctx + LAST, req);
 }
 
@@ -52,25 +59,13 @@ export function io_submit_flush_completions(cpu: Cpu, ctx: RingCtxPtr): void {
   if (first === 0) return;
   const last = mem.read(ctx + LAST) as ReqPtr;
   mem.write(last + NEXT, 0);
-  mem.write(ctx + FIRST, 0);
+  io_compl_list_init(cpu, ctx);
   const flags = io_fill_cqes(cpu, ctx, first);
   io_commit_cqring(cpu, ctx);
   if ((flags & F_CLEAN_SLOW) !== 0) io_clean_batch_list(cpu, ctx, first);
   io_req_cache_splice(cpu, ctx, first, last);
   const exit_task = mem.readOnce(ctx + EXIT_TASK) as TaskPtr;
   if (exit_task !== 0) try_to_wake_up(cpu, exit_task, TASK_NORMAL);
-}
-
-/** Fills the CQEs of a list. Returns all flags of its requests, or-ed. */
-function io_fill_cqes(cpu: Cpu, ctx: RingCtxPtr, first: ReqPtr): number {
-  const mem = cpu.mem;
-  let seen = 0;
-  for (let req = first; req !== 0; req = mem.read(req + NEXT) as ReqPtr) {
-    const flags = mem.read(req + FLAGS);
-    seen |= flags;
-    if ((flags & F_CQE_SKIP) === 0) io_fill_cqe_req(cpu, ctx, req);
-  }
-  return seen;
 }
 
 /** Drops what the requests of a list hold. */
@@ -83,7 +78,7 @@ function io_clean_batch_list(cpu: Cpu, ctx: RingCtxPtr, first: ReqPtr): void {
     const flags = mem.read(req + FLAGS);
     if ((flags & F_CLEAN_SLOW) === 0) continue;
     io_clean_req(cpu, ctx, req, flags);
-    const held = mem.read(req + REQ_FILE);
+    const held = mem.read(req + FILE);
     if (held === 0) continue;
     if (held !== file) {
       io_put_file_many(cpu, file as FilePtr, refs);
@@ -91,7 +86,7 @@ function io_clean_batch_list(cpu: Cpu, ctx: RingCtxPtr, first: ReqPtr): void {
       refs = 0;
     }
     refs++;
-    mem.write(req + REQ_FILE, 0);
+    mem.write(req + FILE, 0);
   }
   io_put_file_many(cpu, file as FilePtr, refs);
 }
@@ -99,13 +94,13 @@ function io_clean_batch_list(cpu: Cpu, ctx: RingCtxPtr, first: ReqPtr): void {
 /** Drops what the request held but its file, which the caller drops for the whole batch. */
 function io_clean_req(cpu: Cpu, ctx: RingCtxPtr, req: ReqPtr, flags: number): void {
   const mem = cpu.mem;
-  if ((flags & REQ_F_DROP_DMABUF) !== 0) {
+  if ((flags & F_DROP_DMABUF) !== 0) {
     io_dmabuf_map_drop(cpu, mem.read(req + REQ_DMABUF_MAP) as IoDmabufMapPtr);
     mem.write(req + REQ_DMABUF_MAP, 0);
   }
-  if ((flags & REQ_F_BUF_NODE) !== 0) {
-    io_put_rsrc_node(cpu, ctx, mem.read(req + REQ_BUF_NODE) as RsrcNodePtr);
-    mem.write(req + REQ_BUF_NODE, 0);
+  if ((flags & F_BUF_NODE) !== 0) {
+    io_put_rsrc_node(cpu, ctx, mem.read(req + BUF_NODE) as RsrcNodePtr);
+    mem.write(req + BUF_NODE, 0);
   }
 }
 

@@ -15,18 +15,21 @@ import {
   io_uring_cq_advance,
   io_uring_cq_has_overflow,
   io_uring_cq_ready,
+  io_uring_cqe_at,
   io_uring_cqe_seen,
   io_uring_get_events,
   io_uring_peek_batch_cqe,
   io_uring_peek_cqe,
   io_uring_queue_exit,
   io_uring_queue_init_params,
+  io_uring_sqe_set_flags,
   io_uring_submit,
   io_uring_submit_and_wait,
   io_uring_wait_cqe,
   io_uring_wait_cqe_nr,
   IoUring,
 } from "../liburing.ts";
+import { IOSQE_CQE_SKIP_SUCCESS } from "../abi/sqe.ts";
 import { boot, leftovers, open_ring, queue_nop, reap } from "../testing/ring-fixture.ts";
 import type { CqePtr } from "../abi/cqe.ts";
 
@@ -193,4 +196,63 @@ test("wait_nr is honoured: a wait for n returns with n", () => {
   expect(io_uring_wait_cqe_nr(cpu, ring, 5)).toBe(ring.cqes);
   expect(reap(cpu, ring).length).toBe(5);
   io_uring_queue_exit(cpu, ring);
+});
+
+test("whatever is submitted and reaped, CQEs come in the order posted, and none is lost or overwritten", () => {
+  const cpu = boot();
+  const ring = open_ring(cpu, 16);
+  const posted: number[] = [];
+  const reaped: number[] = [];
+  let overflows = 0;
+  for (let data = 1; data < 4000; ) {
+    const count = cpu.random32() % 17;
+    for (let i = 0; i < count; i++, data++) {
+      const skip = cpu.random32() % 4 === 0;
+      io_uring_sqe_set_flags(cpu, queue_nop(cpu, ring, data), skip ? IOSQE_CQE_SKIP_SUCCESS : 0);
+      if (!skip) posted.push(data);
+    }
+    expect(io_uring_submit(cpu, ring)).toBe(count);
+    if (io_uring_cq_has_overflow(cpu, ring)) overflows++;
+    const ready = io_uring_cq_ready(cpu, ring);
+    expect(ready).toBeLessThanOrEqual(ring.cq_entries);
+    // As many as are posted, about: the CQ is full as often as not.
+    const take = Math.min(ready, cpu.random32() % 13);
+    for (let i = 0; i < take; i++) reaped.push(cpu.mem.read(io_uring_cqe_at(ring, i)));
+    io_uring_cq_advance(cpu, ring, take);
+    if (cpu.random32() % 3 === 0) io_uring_get_events(cpu, ring);
+  }
+  do {
+    io_uring_get_events(cpu, ring);
+    reaped.push(...reap(cpu, ring).map(([data]) => data));
+  } while (io_uring_cq_has_overflow(cpu, ring) || io_uring_cq_ready(cpu, ring) > 0);
+  expect(reaped).toEqual(posted);
+  expect(overflows).toBeGreaterThan(10);
+  io_uring_queue_exit(cpu, ring);
+  expect(leftovers(cpu)).toEqual([]);
+});
+
+// As __io_cqring_events has it: what seems to be in the ring is at most what the ring holds.
+test.for([
+  ["ahead of the tail", 1],
+  ["far ahead of it", 0x7fff_0000],
+  ["before the ring", -17],
+] as const)("a CQ head %s leaves no room; a sound one brings what had to wait", ([, away]) => {
+  const cpu = boot();
+  const ring = open_ring(cpu, 8);
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 8; i++) queue_nop(cpu, ring, round * 8 + i);
+    expect(io_uring_submit(cpu, ring)).toBe(8);
+  }
+  const tail = cpu.mem.read(ring.cq_ktail);
+  cpu.mem.write(ring.cq_khead, tail + away);
+  queue_nop(cpu, ring, 16);
+  expect(io_uring_submit(cpu, ring)).toBe(1);
+  expect(cpu.mem.read(ring.cq_ktail)).toBe(tail);
+  expect(io_uring_cq_has_overflow(cpu, ring)).toBe(true);
+  cpu.mem.write(ring.cq_khead, 0);
+  expect(reap(cpu, ring)).toEqual(ok(range(0, 16)));
+  io_uring_get_events(cpu, ring);
+  expect(reap(cpu, ring)).toEqual(ok([16]));
+  io_uring_queue_exit(cpu, ring);
+  expect(leftovers(cpu)).toEqual([]);
 });

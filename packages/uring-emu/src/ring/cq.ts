@@ -5,6 +5,7 @@
  * goes there. cq.tail is published once a batch, by io_commit_cqring. All with uring_lock held.
  */
 import { struct_layout } from "@ringside/core/debug/layout";
+import { path_count, PATH_INDEX_RELOADS } from "@ringside/core/debug/path-counters";
 import { GFP_ATOMIC, kfree, kmalloc } from "@ringside/core/mm/slab";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { wake_up_all } from "@ringside/core/sched/wait";
@@ -27,7 +28,7 @@ import {
   CTX_RINGS,
   type RingCtxPtr,
 } from "./ctx.ts";
-import { REQ_USER_DATA, type ReqPtr } from "./req.ts";
+import { REQ_COMP_LIST, REQ_F_CQE_SKIP, REQ_FLAGS, REQ_USER_DATA, type ReqPtr } from "./req.ts";
 import { RINGS_CQ_HEAD, RINGS_CQ_OVERFLOW, RINGS_CQ_TAIL, RINGS_SQ_FLAGS } from "./rings.ts";
 
 // struct io_overflow_cqe
@@ -50,37 +51,76 @@ const CHECK_CQ = CTX_CHECK_CQ;
 const WAITERS = CTX_CQ_WAITERS;
 const SHARED_HEAD = RINGS_CQ_HEAD;
 const SHARED_TAIL = RINGS_CQ_TAIL;
+const OVERFLOWN = CHECK_CQ_OVERFLOW;
 const CQE = REQ_USER_DATA;
+const NEXT = REQ_COMP_LIST;
+const FLAGS = REQ_FLAGS;
+const F_CQE_SKIP = REQ_F_CQE_SKIP;
+const INDEX_RELOADS = PATH_INDEX_RELOADS;
 
-/** Address of the next free CQE, or 0 when the CQ is full. */
-function io_next_cqe(cpu: Cpu, ctx: RingCtxPtr): number {
+/** How many CQEs fit in at `tail`; 0 when the CQ is full, or CQEs that were posted before wait for room. */
+function io_cq_room(cpu: Cpu, ctx: RingCtxPtr, tail: number): number {
   const mem = cpu.mem;
-  const tail = mem.read(ctx + TAIL);
-  const entries = mem.read(ctx + ENTRIES);
-  if (((tail - mem.read(ctx + HEAD)) | 0) >= entries) {
-    // Pairs with the storeRelease in io_uring_cq_advance: the user has read the CQEs we now overwrite.
-    const head = mem.loadAcquire(mem.read(ctx + RINGS) + SHARED_HEAD);
-    mem.write(ctx + HEAD, head);
-    // The head is the user's: whatever it holds, the index below stays inside the ring.
-    if (((tail - head) | 0) >= entries) return 0;
-  }
-  mem.write(ctx + TAIL, (tail + 1) | 0);
-  return mem.read(ctx + CQES) + (tail & (entries - 1)) * 16;
+  if ((mem.read(ctx + CHECK_CQ) & OVERFLOWN) !== 0) return 0;
+  return io_cq_free(cpu, ctx, tail);
 }
 
-/** Fills the CQE of a request from its words user_data, res, flags. */
-export function io_fill_cqe_req(cpu: Cpu, ctx: RingCtxPtr, req: ReqPtr): void {
+/** The same, for who brings the CQEs that wait. */
+function io_cq_free(cpu: Cpu, ctx: RingCtxPtr, tail: number): number {
   const mem = cpu.mem;
-  const overflown = (mem.read(ctx + CHECK_CQ) & CHECK_CQ_OVERFLOW) !== 0;
-  const cqe = overflown ? 0 : io_next_cqe(cpu, ctx);
-  if (cqe === 0) {
-    io_cqring_add_overflow(cpu, ctx, req + CQE);
-    return;
+  const entries = mem.read(ctx + ENTRIES);
+  const used = (tail - mem.read(ctx + HEAD)) >>> 0;
+  if (used < entries) return entries - used;
+  // Pairs with the storeRelease in io_uring_cq_advance: the user has read the CQEs we now overwrite.
+  const head = mem.loadAcquire(mem.read(ctx + RINGS) + SHARED_HEAD);
+  mem.write(ctx + HEAD, head);
+  path_count(cpu, INDEX_RELOADS, 1);
+  const now_used = (tail - head) >>> 0;
+  // The head is the user's, who may cheat: one ahead of the tail leaves no room, as one too far behind.
+  return now_used < entries ? entries - now_used : 0;
+}
+
+/** Takes the CQE at the tail, which is free: its address. */
+function io_get_cqe(cpu: Cpu, ctx: RingCtxPtr): number {
+  const mem = cpu.mem;
+  const tail = mem.read(ctx + TAIL);
+  mem.write(ctx + TAIL, (tail + 1) | 0);
+  return mem.read(ctx + CQES) + ((tail & (mem.read(ctx + ENTRIES) - 1)) << 4);
+}
+
+/**
+ * Fills the CQEs of a list of requests, linked by comp_list, each from its words user_data, res, flags. Returns
+ * all flags of the requests, or-ed.
+ */
+export function io_fill_cqes(cpu: Cpu, ctx: RingCtxPtr, first: ReqPtr): number {
+  const mem = cpu.mem;
+  const cqes = mem.read(ctx + CQES);
+  const mask = (mem.read(ctx + ENTRIES) - 1) | 0;
+  let tail = mem.read(ctx + TAIL);
+  let seen = 0;
+  let req: number = first;
+  while (req !== 0) {
+    // No call inside: the loop is the ring's innermost.
+    for (let room = io_cq_room(cpu, ctx, tail); req !== 0 && room > 0; req = mem.read(req + NEXT)) {
+      const flags = mem.read(req + FLAGS);
+      seen |= flags;
+      if ((flags & F_CQE_SKIP) !== 0) continue;
+      const cqe = cqes + ((tail & mask) << 4);
+      mem.write(cqe, mem.read(req + CQE));
+      mem.write(cqe + 4, mem.read(req + CQE + 4));
+      mem.write(cqe + 8, mem.read(req + CQE + 8));
+      mem.write(cqe + 12, mem.read(req + CQE + 12));
+      tail = (tail + 1) | 0;
+      room--;
+    }
+    mem.write(ctx + TAIL, tail);
+    if (req === 0 || io_cq_room(cpu, ctx, tail) > 0) continue;
+    const flags = mem.read(req + FLAGS);
+    seen |= flags;
+    if ((flags & F_CQE_SKIP) === 0) io_cqring_add_overflow(cpu, ctx, req + CQE);
+    req = mem.read(req + NEXT);
   }
-  mem.write(cqe, mem.read(req + CQE));
-  mem.write(cqe + 4, mem.read(req + CQE + 4));
-  mem.write(cqe + 8, mem.read(req + CQE + 8));
-  mem.write(cqe + 12, mem.read(req + CQE + 12));
+  return seen;
 }
 
 /** Keeps the CQE at `from` (user_data, res, flags) until there is room; counts it lost without memory. */
@@ -113,9 +153,8 @@ export function __io_cqring_overflow_flush(cpu: Cpu, ctx: RingCtxPtr): void {
   const mem = cpu.mem;
   let ocqe = mem.read(ctx + CTX_OVERFLOW_FIRST);
   while (ocqe !== 0) {
-    const cqe = io_next_cqe(cpu, ctx);
-    if (cqe === 0) break;
-    mem.memcpy(cqe, ocqe + OCQE_CQE, CQE_SIZE);
+    if (io_cq_free(cpu, ctx, mem.read(ctx + TAIL)) === 0) break;
+    mem.memcpy(io_get_cqe(cpu, ctx), ocqe + OCQE_CQE, CQE_SIZE);
     const next = mem.read(ocqe + OCQE_NEXT);
     kfree(cpu, ocqe);
     ocqe = next;
@@ -162,10 +201,9 @@ function io_cqring_wake(cpu: Cpu, ctx: RingCtxPtr, tail: number): void {
 /** Posts a CQE that belongs to no request: `from` holds user_data, the rest is 0. Publishes at once. */
 export function io_post_aux_cqe(cpu: Cpu, ctx: RingCtxPtr, from: number): void {
   const mem = cpu.mem;
-  const overflown = (mem.read(ctx + CHECK_CQ) & CHECK_CQ_OVERFLOW) !== 0;
-  const cqe = overflown ? 0 : io_next_cqe(cpu, ctx);
-  if (cqe === 0) io_cqring_add_overflow(cpu, ctx, from);
+  if (io_cq_room(cpu, ctx, mem.read(ctx + TAIL)) === 0) io_cqring_add_overflow(cpu, ctx, from);
   else {
+    const cqe = io_get_cqe(cpu, ctx);
     mem.write(cqe + CQE_USER_DATA, mem.read(from));
     mem.write(cqe + CQE_USER_DATA + 4, mem.read(from + 4));
     mem.write(cqe + CQE_RES, 0);

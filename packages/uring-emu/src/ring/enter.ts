@@ -44,6 +44,12 @@ const EXT_ARG = IORING_ENTER_EXT_ARG;
 const ENTER_FLAGS =
   IORING_ENTER_GETEVENTS | IORING_ENTER_SQ_WAKEUP | IORING_ENTER_SQ_WAIT | IORING_ENTER_EXT_ARG;
 const LOCK = CTX_URING_LOCK;
+const IN_RING = TCTX_IN_RING;
+const USER = TCTX_USER;
+const SUBMITTER_TASK = CTX_SUBMITTER_TASK;
+const FOREVER = MAX_SCHEDULE_TIMEOUT;
+const CQ_ENTRIES = CTX_CQ_ENTRIES;
+const BADR = EBADR;
 
 export function io_uring_enter(
   cpu: Cpu,
@@ -60,7 +66,7 @@ export function io_uring_enter(
   let ret = -EOPNOTSUPP;
   if (io_is_uring_fops(cpu, file)) {
     const ctx = file_private(cpu, file) as RingCtxPtr;
-    tctx_set_state(cpu, TCTX_IN_RING);
+    tctx_set_state(cpu, IN_RING);
     ret = enter_ring(cpu, ctx, to_submit, min_complete, flags, arg, argsz);
     exit_to_user_mode(cpu, ctx);
   }
@@ -72,7 +78,7 @@ export function io_uring_enter(
 function exit_to_user_mode(cpu: Cpu, ctx: RingCtxPtr): void {
   cond_resched(cpu);
   while (tctx_work_pending(cpu)) io_run_task_work(cpu, ctx);
-  tctx_set_state(cpu, TCTX_USER);
+  tctx_set_state(cpu, USER);
 }
 
 function enter_ring(
@@ -86,7 +92,7 @@ function enter_ring(
 ): number {
   let ret = 0;
   if (to_submit !== 0) {
-    const submitter = cpu.mem.read(ctx + CTX_SUBMITTER_TASK);
+    const submitter = cpu.mem.read(ctx + SUBMITTER_TASK);
     if (submitter !== 0 && submitter !== current_task(cpu)) return -EEXIST;
     mutex_lock(cpu, ctx + LOCK);
     ret = io_submit_sqes(cpu, ctx, to_submit);
@@ -106,15 +112,15 @@ function io_getevents(
   arg: number,
   argsz: number,
 ): number {
-  let timeout = MAX_SCHEDULE_TIMEOUT;
+  let timeout = FOREVER;
   if (ext) {
     timeout = io_get_ext_arg(cpu, arg, argsz);
     if (timeout < 0) return timeout;
   }
-  const entries = cpu.mem.read(ctx + CTX_CQ_ENTRIES);
+  const entries = cpu.mem.read(ctx + CQ_ENTRIES);
   const min_events = min_complete < entries ? min_complete : entries;
   const ret = io_cqring_wait(cpu, ctx, min_events, timeout);
-  if (ret === -EBADR) {
+  if (ret === -BADR) {
     // Told once; the next wait goes on without the lost ones.
     mutex_lock(cpu, ctx + LOCK);
     cpu.mem.writeOnce(ctx + CTX_CHECK_CQ, cpu.mem.read(ctx + CTX_CHECK_CQ) & ~CHECK_CQ_DROPPED);

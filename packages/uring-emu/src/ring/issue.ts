@@ -14,7 +14,12 @@ const NEEDS_FILE = OP_NEEDS_FILE;
  */
 export function io_issue_sqe(cpu: Cpu, req: ReqPtr, issue_flags: number): number {
   const opcode = cpu.mem.read(req + OPCODE);
-  if ((io_issue_def(opcode) & NEEDS_FILE) !== 0 && !io_file_get_normal(cpu, req, issue_flags)) return -EBADF;
+  return io_issue_op(cpu, req, opcode, io_issue_def(opcode), issue_flags);
+}
+
+/** The same, for who has the opcode and its definition at hand. */
+export function io_issue_op(cpu: Cpu, req: ReqPtr, opcode: number, def: number, issue_flags: number): number {
+  if ((def & NEEDS_FILE) !== 0 && !io_file_get_normal(cpu, req, issue_flags)) return -EBADF;
   return io_op_issue(cpu, opcode, req, issue_flags);
 }
 

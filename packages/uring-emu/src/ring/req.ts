@@ -122,7 +122,7 @@ const COMP_LIST = REQ_COMP_LIST;
 const FREE_REQS = CTX_FREE_REQS;
 
 /** Grows the cache. False when not even one request could be had. uring_lock held. */
-function io_alloc_req_refill(cpu: Cpu, ctx: RingCtxPtr): boolean {
+export function io_alloc_req_refill(cpu: Cpu, ctx: RingCtxPtr): boolean {
   const mem = cpu.mem;
   for (let i = 0; i < IO_REQ_ALLOC_BATCH; i++) {
     const req = kzalloc(cpu, REQ_SIZE, GFP_KERNEL) as ReqPtr;

@@ -55,7 +55,14 @@ import {
   io_uring_submit,
   IoUring,
 } from "../liburing.ts";
-import { boot, leftovers, open_ring, queue_nop, reap } from "../testing/ring-fixture.ts";
+import {
+  boot,
+  leftovers,
+  open_ring,
+  open_ring_with_array,
+  queue_nop,
+  reap,
+} from "../testing/ring-fixture.ts";
 import { CTX_SUBMITTER_TASK } from "./ctx.ts";
 import { io_uring_enter } from "./enter.ts";
 import { io_uring_mmap, io_uring_setup } from "./setup.ts";
@@ -158,7 +165,7 @@ test("bad arguments of enter have their errors, in the order of the checks", () 
 // io_uring_enter.c :: main, "dropped"
 test("an SQ array entry out of range is dropped: counted, consumed, no CQE", () => {
   cpu = boot();
-  const ring = open_ring(cpu, 4);
+  const ring = open_ring_with_array(cpu, 4);
   queue_nop(cpu, ring, 1);
   queue_nop(cpu, ring, 2);
   queue_nop(cpu, ring, 3);

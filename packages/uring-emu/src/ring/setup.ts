@@ -43,6 +43,7 @@ import {
   type ParamsPtr,
 } from "../abi/setup.ts";
 import { SQE_SIZE } from "../abi/sqe.ts";
+import { io_compl_list_init } from "./complete.ts";
 import {
   CTX_CQ_ENTRIES,
   CTX_CQ_WAIT,
@@ -171,6 +172,7 @@ function io_ring_ctx_alloc(cpu: Cpu, params: ParamsPtr): RingCtxPtr {
   if ((flags & IORING_SETUP_SINGLE_ISSUER) !== 0) mem.write(ctx + CTX_SUBMITTER_TASK, current_task(cpu));
   mutex_init(cpu, ctx + CTX_URING_LOCK);
   INIT_LIST_HEAD(cpu, ctx + CTX_IOPOLL_LIST);
+  io_compl_list_init(cpu, ctx);
   init_waitqueue_head(cpu, ctx + CTX_CQ_WAIT);
   if (io_allocate_scq_urings(cpu, ctx, (flags & IORING_SETUP_NO_SQARRAY) === 0)) return ctx;
   io_ring_ctx_discard(cpu, ctx);

@@ -61,6 +61,9 @@ const TCTX = percpu_static("io_uring_task", TCTX_SIZE);
 const OF_TASK = REQ_TCTX;
 const NEXT = REQ_TW_NEXT;
 const REFS = REQ_REFS;
+const WAITING = TCTX_WAITING;
+const USER = TCTX_USER;
+const RUNNING = TASK_RUNNING;
 
 kernel_initcall(io_uring_tctx_init);
 function io_uring_tctx_init(cpu: Cpu): void {
@@ -110,8 +113,8 @@ function add_local(cpu: Cpu, tctx: number, req: ReqPtr): void {
   mem.write(tctx + LOCAL_LAST, req);
   const state = mem.read(tctx + STATE);
   // We are this task, in its interrupt: it sleeps in schedule() right below us and tests its state next.
-  if (state === TCTX_WAITING) set_current_state(cpu, TASK_RUNNING);
-  else if (state === TCTX_USER) queue_callback(cpu, tctx);
+  if (state === WAITING) set_current_state(cpu, RUNNING);
+  else if (state === USER) queue_callback(cpu, tctx);
 }
 
 function add_shared(cpu: Cpu, tctx: number, req: ReqPtr): void {

@@ -37,6 +37,13 @@ import { TCTX_IN_RING, tctx_set_state, TCTX_WAITING, tctx_work_pending } from ".
 
 const CHECK_CQ = CTX_CHECK_CQ;
 const LOCK = CTX_URING_LOCK;
+const OVERFLOW = CHECK_CQ_OVERFLOW;
+const DROPPED = CHECK_CQ_DROPPED;
+const FOREVER = MAX_SCHEDULE_TIMEOUT;
+const CQ_WAIT = CTX_CQ_WAIT;
+const INTERRUPTIBLE = TASK_INTERRUPTIBLE;
+const WAITING = TCTX_WAITING;
+const IN_RING = TCTX_IN_RING;
 const IOPOLL_LIST = CTX_IOPOLL_LIST;
 
 /** Keep waiting; any other result ends the wait. */
@@ -57,7 +64,7 @@ export function io_cqring_wait(cpu: Cpu, ctx: RingCtxPtr, min_events: number, ti
   const done = __io_cqring_events_user(cpu, ctx) >= min_events && min_events !== 0;
   if (done && cpu.mem.readOnce(ctx + CHECK_CQ) === 0) return 0;
   if (tctx_work_pending(cpu)) io_run_task_work(cpu, ctx);
-  if ((cpu.mem.readOnce(ctx + CHECK_CQ) & CHECK_CQ_OVERFLOW) !== 0) io_cqring_do_overflow_flush(cpu, ctx);
+  if ((cpu.mem.readOnce(ctx + CHECK_CQ) & OVERFLOW) !== 0) io_cqring_do_overflow_flush(cpu, ctx);
   const events = __io_cqring_events_user(cpu, ctx);
   const poll_once = min_events === 0 && events === 0 && !list_empty(cpu, ctx + IOPOLL_LIST);
   if (events >= min_events && !poll_once) return 0;
@@ -73,19 +80,19 @@ function io_cqring_look(cpu: Cpu, ctx: RingCtxPtr, min_events: number): number {
   if (!list_empty(cpu, ctx + IOPOLL_LIST)) io_do_iopoll(cpu, ctx);
   io_run_task_work_clear(cpu, ctx);
   const check = cpu.mem.readOnce(ctx + CHECK_CQ);
-  if ((check & CHECK_CQ_OVERFLOW) !== 0) io_cqring_do_overflow_flush(cpu, ctx);
-  if ((check & CHECK_CQ_DROPPED) !== 0) return -EBADR;
+  if ((check & OVERFLOW) !== 0) io_cqring_do_overflow_flush(cpu, ctx);
+  if ((check & DROPPED) !== 0) return -EBADR;
   if (__io_cqring_events_user(cpu, ctx) >= min_events) return 0;
   return task_sigpending(cpu) ? -EINTR : GO_ON;
 }
 
 function io_cqring_sleep(cpu: Cpu, ctx: RingCtxPtr, min_events: number, timeout: number): number {
-  const deadline = timeout === MAX_SCHEDULE_TIMEOUT ? Number.POSITIVE_INFINITY : cpu.now() + timeout;
+  const deadline = timeout === FOREVER ? Number.POSITIVE_INFINITY : cpu.now() + timeout;
   io_cq_waiter_add(cpu, ctx, min_events);
   const entry = wait_entry_push(cpu);
   let ret = io_cqring_look(cpu, ctx, min_events);
   while (ret === GO_ON) {
-    const left = deadline === Number.POSITIVE_INFINITY ? MAX_SCHEDULE_TIMEOUT : deadline - cpu.now();
+    const left = deadline === Number.POSITIVE_INFINITY ? FOREVER : deadline - cpu.now();
     if (left <= 0) ret = -ETIME;
     else {
       // While there is something to poll for, the next look is what brings CQEs.
@@ -93,7 +100,7 @@ function io_cqring_sleep(cpu: Cpu, ctx: RingCtxPtr, min_events: number, timeout:
       ret = io_cqring_look(cpu, ctx, min_events);
     }
   }
-  finish_wait(cpu, ctx + CTX_CQ_WAIT, entry);
+  finish_wait(cpu, ctx + CQ_WAIT, entry);
   io_cq_waiter_del(cpu, ctx);
   return ret;
 }
@@ -106,12 +113,12 @@ function io_cqring_schedule(
   min_events: number,
   timeout: number,
 ): void {
-  prepare_to_wait(cpu, ctx + CTX_CQ_WAIT, entry, TASK_INTERRUPTIBLE);
-  tctx_set_state(cpu, TCTX_WAITING);
+  prepare_to_wait(cpu, ctx + CQ_WAIT, entry, INTERRUPTIBLE);
+  tctx_set_state(cpu, WAITING);
   // After the queueing, or a CQE published just before would wake nobody.
   const idle = cpu.mem.readOnce(ctx + CHECK_CQ) === 0 && __io_cqring_events_user(cpu, ctx) < min_events;
   if (idle && !tctx_work_pending(cpu)) schedule_timeout(cpu, timeout);
-  tctx_set_state(cpu, TCTX_IN_RING);
+  tctx_set_state(cpu, IN_RING);
 }
 
 function io_cq_waiter_add(cpu: Cpu, ctx: RingCtxPtr, min_events: number): void {

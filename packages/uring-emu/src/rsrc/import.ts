@@ -59,6 +59,7 @@ const ITER = REQ_ITER;
 const NR = CTX_BUF_NR;
 const NODES = CTX_BUF_NODES;
 const UBUF = IMU_UBUF;
+const PRIV = IMU_PRIV;
 const LEN = IMU_LEN;
 const BVEC = IMU_BVEC;
 const DIR = IMU_DIR;
@@ -129,7 +130,7 @@ function io_import_dmabuf(
 ): number {
   const mem = cpu.mem;
   if (len === 0) return -EFAULT;
-  const priv = mem.read(imu + IMU_PRIV);
+  const priv = mem.read(imu + PRIV);
   if (mem.read(req + FILE) !== regbuf_dma_target_file(cpu, priv)) return -EBADF;
   let map = mem.read(req + DMABUF_MAP);
   // Issued again, from io-wq: the reference of the first attempt still holds its map. v3 took another one

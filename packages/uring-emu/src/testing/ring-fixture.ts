@@ -2,7 +2,7 @@
 import { kmem_leaks, kmem_mark } from "@ringside/core/mm/slab-report";
 import type { KernelConfig } from "@ringside/core/mm/memory-map";
 import { rcu_barrier } from "@ringside/core/rcu/rcu";
-import type { Cpu } from "@ringside/core/sched/cpu";
+import { type Cpu, stack_pop, stack_push } from "@ringside/core/sched/cpu";
 import { boot_solo, dmesg } from "@ringside/core/testing/solo";
 import { open_fd_count } from "@ringside/core/fs/fdtable";
 import type { CqePtr } from "../abi/cqe.ts";
@@ -15,10 +15,13 @@ import {
   io_uring_get_sqe,
   io_uring_prep_nop,
   io_uring_queue_init,
+  io_uring_queue_mmap,
   io_uring_sqe_set_data64,
   IoUring,
 } from "../liburing.ts";
+import { PARAMS_SIZE, type ParamsPtr } from "../abi/setup.ts";
 import type { SqePtr } from "../abi/sqe.ts";
+import { io_uring_setup } from "../ring/setup.ts";
 
 /** A solo kernel in which every allocation from here on has to be freed. */
 export function boot(config: Partial<KernelConfig> = {}): Cpu {
@@ -31,6 +34,16 @@ export function open_ring(cpu: Cpu, entries: number, flags: number = 0): IoUring
   const ring = new IoUring();
   const ret = io_uring_queue_init(cpu, entries, ring, flags);
   if (ret !== 0) throw new Error(`queue_init: ${ret}`);
+  return ring;
+}
+
+/** As open_ring, with an SQ array: liburing asks for none where the kernel can do without. */
+export function open_ring_with_array(cpu: Cpu, entries: number): IoUring {
+  const ring = new IoUring();
+  const params = stack_push(cpu, PARAMS_SIZE) as ParamsPtr;
+  const ret = io_uring_queue_mmap(cpu, io_uring_setup(cpu, entries, params), params, ring);
+  stack_pop(cpu, params);
+  if (ret !== 0) throw new Error(`queue_mmap: ${ret}`);
   return ring;
 }
 
