@@ -4,7 +4,10 @@
  */
 import "./kernel.ts";
 import { image_hash } from "@ringside/core/debug/image";
-import { bench_io } from "./bench-io.ts";
+import { bench_invalidate, bench_invalidate_idle } from "./bench-invalidate.ts";
+import { bench_io, bench_register } from "./bench-io.ts";
+import { bench_percpu_kill } from "./bench-percpu-kill.ts";
+import { fio_job } from "./fio/job.ts";
 import { nvme_info } from "./nvme-info.ts";
 import { nvme_smart } from "./nvme-smart.ts";
 import { rcutorture, rcutorture_cleanup, rcutorture_init } from "./rcutorture.ts";
@@ -19,6 +22,11 @@ export const workloads: Readonly<Record<string, Workload>> = {
   "nvme-smart": nvme_smart,
   "nvme-info": nvme_info,
   "bench-io": bench_io,
+  "fio-job": fio_job,
+  "bench-register": bench_register,
+  "bench-invalidate": bench_invalidate,
+  "bench-invalidate-idle": bench_invalidate_idle,
+  "bench-percpu-kill": bench_percpu_kill,
   "stray-dma": stray_dma,
   rcutorture,
   "rcutorture-init": rcutorture_init,

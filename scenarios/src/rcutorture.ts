@@ -11,7 +11,7 @@ import { rcu_torture_reader, rcu_torture_readers_init } from "./rcutorture-reade
 import { DEFAULT_TORTURE, rcu_torture_init, type TortureParams } from "./rcutorture-state.ts";
 import { rcu_torture_cleanup } from "./rcutorture-stats.ts";
 import { rcu_torture_fakewriter, rcu_torture_writer } from "./rcutorture-writer.ts";
-import { type Args, number_arg, type Result } from "./workload.ts";
+import { type Args, number_arg, type Result, text_arg } from "./workload.ts";
 
 /** Before a torture, while nothing of an earlier one is left: rcu_torture_cleanup has returned. */
 export function rcu_torture_begin(cpu: Cpu, params: TortureParams): void {
@@ -49,7 +49,7 @@ export function rcutorture(cpu: Cpu, args: Args): Result {
       rcu_torture_odd_jobs(cpu);
       break;
     default:
-      throw new Error(`rcutorture: unknown role ${String(args["role"])}`);
+      throw new Error(`rcutorture: unknown role ${text_arg(args, "role")}`);
   }
   return {};
 }

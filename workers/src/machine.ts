@@ -289,6 +289,14 @@ export class Machine {
     return answers.map((text) => text.replace(/ < \S+ workers\/serve\.ts.*$/s, ""));
   }
 
+  /** Bytes that each thread has put on its V8 heap so far, by the thread's name. Busy threads answer too. */
+  async allocated(): Promise<Readonly<Record<string, number>>> {
+    const ask = async ({ name, worker }: Thread): Promise<[string, number]> => {
+      return [name, (await worker.getHeapStatistics()).total_allocated_bytes];
+    };
+    return Object.fromEntries(await Promise.all(this.#threads.map(ask)));
+  }
+
   /** Log records from index `from` on. */
   log(from: number = 0): LogRecord[] {
     return dmesg_read(this.cpu, from);

@@ -5,6 +5,7 @@
  * and stay there until the machine stops.
  */
 import type { KernelConfig } from "@ringside/core/mm/memory-map";
+import type { Args, Result } from "@ringside/scenarios/workload";
 import type { Shadow, WasmMemory } from "atomics-sync";
 
 export type Role = "cpu" | "rcu_gp" | "kworker" | "nvme";
@@ -29,10 +30,8 @@ export interface ThreadData {
 }
 
 /** Plain data to and from a workload. */
-export type WorkloadArgs = Readonly<Record<string, number | string | boolean>>;
-export type WorkloadResult = Readonly<
-  Record<string, number | string | boolean | readonly number[] | readonly string[]>
->;
+export type WorkloadArgs = Args;
+export type WorkloadResult = Result;
 
 /** One leaked allocation site. */
 export interface Leak {

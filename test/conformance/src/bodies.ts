@@ -10,7 +10,7 @@ import { lockdep_reset, lockdep_sys_exit } from "@ringside/core/lock/lockdep";
 import { kmem_leaks, kmem_mark } from "@ringside/core/mm/slab-report";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { msleep } from "@ringside/core/sched/delay";
-import type { Args, Result, Workload } from "@ringside/scenarios/workload";
+import { type Args, type Result, text_arg, type Workload } from "@ringside/scenarios/workload";
 import { settle } from "@ringside/workers/settle";
 import { Checks, checks_ended, checks_reset } from "./checks.ts";
 import type { Body, Suite } from "./suite.ts";
@@ -65,10 +65,11 @@ function check_context(cpu: Cpu, checks: Checks, sp: number): boolean {
 }
 
 function run_body(cpu: Cpu, body: Body, args: Args): Result {
-  const { suite, name, index, parties, seconds, seed } = args;
+  const { index, parties, seconds, seed } = args;
+  const path = `${text_arg(args, "suite")}/${text_arg(args, "name")}`;
   const checks = new Checks(cpu, Number(index), Number(parties), Number(seconds), Number(seed));
   const { sp } = cpu;
-  cpu.random_state = random_state(Number(seed), `${String(suite)}/${String(name)}`, checks.index);
+  cpu.random_state = random_state(Number(seed), path, checks.index);
   body(cpu, checks);
   checks_ended(cpu);
   if (cpu.lockdep) lockdep_sys_exit(cpu);
@@ -80,8 +81,10 @@ function find_body(suites: readonly Suite[], args: Args): Body {
   const { suite, name, index } = args;
   const found = suites.find((each) => each.name === suite)?.cases.find((each) => each.name === name);
   const body = found?.bodies[Number(index)];
-  if (body === undefined) throw new Error(`no body ${String(index)} of ${String(suite)}/${String(name)}`);
-  return body;
+  if (body !== undefined) return body;
+  throw new Error(
+    `no body ${text_arg(args, "index")} of ${text_arg(args, "suite")}/${text_arg(args, "name")}`,
+  );
 }
 
 export function conformance_workloads(suites: readonly Suite[]): Readonly<Record<string, Workload>> {

@@ -71,7 +71,8 @@ export async function speedTable(options: SpeedOptions = {}): Promise<SpeedRow[]
 /** Executions between looks at the clock. */
 const CLOCK_EVERY = 16;
 
-function speedOf(execution: Execution, seconds: number): Speed {
+/** Of a random walk, after a third of the time to warm up. */
+export function speedOf(execution: Execution, seconds: number): Speed {
   const strategy = new RandomWalk(1);
   walk(execution, strategy, seconds / 3);
   return walk(execution, strategy, seconds);
