@@ -1,10 +1,10 @@
-/** `ringside list`: what a machine can be broken by, what it can run, how it is judged, and what can be checked. */
+/** `ringside list`: what can be measured, planted, run, searched and checked. */
 import { STRATEGY_NAMES, strategySummary } from "@ringside/checker/strategy/index";
 import { Argument, Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
 import { MUTANTS } from "@ringside/mutants/index";
 import { workloads } from "@ringside/scenarios/index";
 
-const KINDS = ["mutants", "scenarios", "strategies", "suites", "workloads"] as const;
+const KINDS = ["benches", "mutants", "scenarios", "strategies", "suites", "workloads"] as const;
 
 interface Entry {
   readonly name: string;
@@ -22,6 +22,10 @@ interface Form {
 
 async function entries(kind: (typeof KINDS)[number]): Promise<Entry[]> {
   if (kind === "mutants") return MUTANTS.map((mutant) => ({ name: mutant.name, about: mutant.breaks }));
+  if (kind === "benches") {
+    const { BENCHES } = await import("@ringside/bench/registry");
+    return BENCHES.map(({ name, what }) => ({ name, about: what }));
+  }
   if (kind === "suites") {
     const { PUBLIC_SUITES } = await import("@ringside/conformance/runner");
     return PUBLIC_SUITES.suites.map(({ name, source }) => ({ name, about: source }));
@@ -43,7 +47,7 @@ async function scenarios(): Promise<Entry[]> {
 export function list_command(): CommandUnknownOpts {
   return new Command("list")
     .description(
-      "list bugs that can be planted, scenarios and strategies of check, conformance suites, or workloads",
+      "list benches, bugs that can be planted, scenarios and strategies of check, conformance suites, or workloads",
     )
     .addArgument(new Argument(`<${KINDS.join("|")}>`, "what to list").choices(KINDS))
     .option("--json", "one JSON document on stdout")

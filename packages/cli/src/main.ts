@@ -9,6 +9,7 @@ import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/
 import { bench_command } from "./bench.ts";
 import { check_command } from "./check.ts";
 import { conformance_command } from "./conformance.ts";
+import { fio_command } from "./fio.ts";
 import { list_command } from "./list.ts";
 import { nvme_command } from "./nvme.ts";
 import { rcutorture_command } from "./rcutorture.ts";
@@ -29,6 +30,7 @@ const commands = [
   rcutorture_command(),
   nvme_command(),
   bench_command(),
+  fio_command(),
   list_command(),
 ];
 const names = commands.map((command) => command.name()).join(", ");

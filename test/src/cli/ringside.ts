@@ -12,10 +12,10 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** `onOutput` sees every piece of stderr: to act on a run that has got going. */
+/** `onOutput` sees stderr so far, whenever there is more: to act on a run that has got going. */
 export async function ringside(
   args: readonly string[],
-  onOutput: (child: ChildProcess) => void = () => {},
+  onOutput: (child: ChildProcess, stderr: string) => void = () => {},
 ): Promise<Outcome> {
   const child = spawn(process.execPath, [MAIN, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
@@ -27,7 +27,7 @@ export async function ringside(
   child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
   child.stderr.on("data", (data: Buffer) => {
     stderr += data.toString();
-    onOutput(child);
+    onOutput(child, stderr);
   });
   // Not "exit": a thread that holds a pipe open counts as stuck too.
   const status = await new Promise<number | null>((resolve, reject) => {

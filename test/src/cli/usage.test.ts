@@ -3,6 +3,8 @@ import { ringside } from "./ringside.ts";
 
 it.each([
   ["", /missing command \(expected one of stress, check, replay, conformance, .*list; see ringside --help\)/],
+  ["bench --runs 0", /'0' is invalid. Expected a whole number from 1 to 1000/],
+  ["bench --ms", /'--ms <ms>' argument missing/],
   ["bench sct --strategies fast", /strategies.*unknown strategy fast: expected .*surw/],
   ["bench sct --programs CS/nothing", /CS\/nothing/],
   ["bench sct --seeds 0", /seeds.*expected a whole number/i],
@@ -32,10 +34,10 @@ it.each([
   ["rcutorture --readers 0", /'0' is invalid. Expected a whole number from 1 to 60/],
   ["nvme format", /'format' is invalid .* Allowed choices are list, id-ctrl, /],
   ["nvme", /missing required argument 'list\|id-ctrl\|/],
-  ["list", /missing required argument 'mutants\|scenarios\|strategies\|suites\|workloads'/],
+  ["list", /missing required argument 'benches\|mutants\|scenarios\|strategies\|suites\|workloads'/],
   [
     "list things",
-    /'things' is invalid .* Allowed choices are mutants, scenarios, strategies, suites, workloads/,
+    /'things' is invalid .* Allowed choices are benches, mutants, scenarios, strategies, suites, workloads/,
   ],
 ])("ringside %s: exit 2 and one line that says what was expected", async (line, expected) => {
   const { status, stdout, stderr } = await ringside(line.split(" ").filter((word) => word !== ""));
