@@ -13,7 +13,7 @@ import { describe, expect, test } from "vitest";
 import { findScenario, loadScenario } from "./load.ts";
 
 /** A clean form runs so many executions; a broken one is found within so many. */
-const CLEAN_EXECUTIONS = { memory: 500, kernel: 60 };
+const CLEAN_EXECUTIONS = { memory: 250, kernel: 30 };
 const FOUND_WITHIN = 10_000;
 
 const MEMORY: readonly string[] = ["mutex", "semaphore", "seqlock", "spsc", "event", "barrier"];
