@@ -52,7 +52,7 @@ export const DEFAULT_PERCENTILES: readonly number[] = [
 const NOTHING: Share = { bytes: 0, percent: 0 };
 
 /** fio's default of every option. */
-function defaultOptions(): Mutable<JobOptions> {
+export function defaultOptions(): Mutable<JobOptions> {
   return {
     rw: {
       ddirs: [true, false, false],
