@@ -9,7 +9,7 @@ import { isTest, packageOf } from "./source.ts";
 const TWO_WAY = new Set(["atomics-sync", "core", "nvme-emu", "uring-emu", "scenarios"]);
 
 /** What Memory itself is made of. */
-const SEAM = /^packages\/atomics-sync\/src\/(?:atomic|atomic-bytes|bulk|bulk-bytes|wasm)\.ts$/;
+const SEAM = /^packages\/atomics-sync\/src\/(?:atomic|atomic-bytes|bulk|bulk-bytes|thread-memory|wasm)\.ts$/;
 
 export function isTwoWay(file: SourceFile): boolean {
   if (!TWO_WAY.has(packageOf(file.path)) || !file.path.includes("/src/")) return false;

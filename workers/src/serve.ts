@@ -17,7 +17,7 @@ import {
 import { kworker_thread } from "@ringside/core/sched/workqueue";
 import { nvme_controller_thread } from "@ringside/nvme-emu/controller/thread";
 import { nvme_probe, nvme_remove } from "@ringside/nvme-emu/driver/probe";
-import { Memory } from "atomics-sync";
+import { type Memory, threadMemory } from "atomics-sync";
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { clock_origin } from "./clock.ts";
@@ -32,7 +32,7 @@ function make_platform(data: ThreadData, mem: Memory): Platform {
 }
 
 function make_cpu(data: ThreadData): Cpu {
-  const mem = data.shadow === undefined ? new Memory(data.wasm) : kasan_memory(data.wasm, data.shadow);
+  const mem = data.shadow === undefined ? threadMemory(data.wasm) : kasan_memory(data.wasm, data.shadow);
   const cpu = new Cpu(mem, data.id, data.config, make_platform(data, mem));
   kasan_attach(cpu);
   // A kernel thread counts as running from here on: its loop is about to start.

@@ -6,7 +6,7 @@
  * the first and the last. It checks that the records come whole and in order.
  */
 import {
-  Memory,
+  type Memory,
   spscAdvance,
   spscAwaitRecord,
   spscAwaitRoom,
@@ -14,6 +14,7 @@ import {
   spscFront,
   spscPublish,
   spscRelease,
+  threadMemory,
   type WasmMemory,
 } from "atomics-sync";
 
@@ -58,7 +59,7 @@ function sendSlice(mem: Memory, ring: number, batch: number, from: number): void
 
 /** How many it sent: what counts is the receiver's figure. */
 export function send({ wasm, ring, batch }: RingData, ms: number): number {
-  const mem = new Memory(wasm);
+  const mem = threadMemory(wasm);
   const deadline = performance.now() + ms;
   let sent = 0;
   do {
@@ -97,7 +98,7 @@ function receiveAll(mem: Memory, ring: number, batch: number): number {
 
 /** Messages a second. */
 export function receive({ wasm, ring, batch }: RingData, _ms: number): number {
-  const mem = new Memory(wasm);
+  const mem = threadMemory(wasm);
   if (spscAwaitRecord(mem, ring, PATIENCE_MS) === 0) throw new Error("nobody sends");
   const start = performance.now();
   const received = receiveAll(mem, ring, batch);

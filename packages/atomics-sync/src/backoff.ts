@@ -5,13 +5,14 @@
  * holds a core while the thread it waits for wants to run. Where the other side can notify, use the futex
  * primitives instead: they sleep until it does.
  *
- * Interface: let round = 0; while (the word at p is still `seen`) round = backoff(mem, p, seen, round).
- * The caller reads the word itself, with the verb that declares the order it needs.
+ * Interface: let round = 0; while (the word at p is still `seen`) round = backoff(mem, p, seen, round). The caller
+ * reads the word itself, with the verb that declares the order it needs. Who has spun enough already starts with
+ * BACKOFF_SLEEP_ROUND.
  */
 import type { Memory } from "./memory.ts";
 
-/** Rounds 0 ... 5 spin: 63 pauses together. */
-const SPIN_ROUNDS = 6;
+/** The first round that sleeps: rounds 0 ... 5 spin, 63 pauses together. */
+export const BACKOFF_SLEEP_ROUND = 6;
 /** The first sleep; each later one is twice as long. */
 const FIRST_SLEEP_MS = 0.0625;
 /** The longest sleep, reached in round 10. */
@@ -22,12 +23,12 @@ const LAST_SLEEP_MS = 1;
  * about 1 ms, and ends early if the word has changed before a sleep, or is notified during one.
  */
 export function backoff(mem: Memory, p: number, seen: number, round: number): number {
-  if (round < SPIN_ROUNDS) {
+  if (round < BACKOFF_SLEEP_ROUND) {
     for (let i = 1 << round; i > 0; i--) mem.pause();
   } else {
     // The word is compared before sleeping, so a change made before now is not slept through; a change made
     // during the sleep is noticed when the sleep ends: nothing is lost but time.
-    mem.wait(p, seen, Math.min(FIRST_SLEEP_MS * 2 ** (round - SPIN_ROUNDS), LAST_SLEEP_MS));
+    mem.wait(p, seen, Math.min(FIRST_SLEEP_MS * 2 ** (round - BACKOFF_SLEEP_ROUND), LAST_SLEEP_MS));
   }
   return round < 31 ? round + 1 : round;
 }

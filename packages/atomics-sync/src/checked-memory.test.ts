@@ -9,6 +9,7 @@ import {
 } from "./checked-memory.ts";
 import { createSharedMemory, Memory } from "./memory.ts";
 import { makeRandom } from "./testing/random.ts";
+import { VERBS } from "./testing/verbs.ts";
 
 const SIZE = 65536;
 const P = 4096;
@@ -19,37 +20,6 @@ function makeChecked(): { mem: CheckedMemory; reports: BadAccess[] } {
   const mem = new CheckedMemory(createSharedMemory(SIZE), shadow, (report) => reports.push(report));
   return { mem, reports };
 }
-
-type Verb = (mem: Memory, p: number) => unknown;
-
-/** Every verb that touches memory: how it is called, its bytes, and whether it writes. */
-const VERBS: readonly (readonly [string, number, boolean, Verb])[] = [
-  ["read", 4, false, (mem, p) => mem.read(p)],
-  ["write", 4, true, (mem, p) => mem.write(p, -5)],
-  ["read8", 1, false, (mem, p) => mem.read8(p)],
-  ["write8", 1, true, (mem, p) => mem.write8(p, 250)],
-  ["read16", 2, false, (mem, p) => mem.read16(p)],
-  ["write16", 2, true, (mem, p) => mem.write16(p, 65530)],
-  ["read64", 8, false, (mem, p) => mem.read64(p)],
-  ["write64", 8, true, (mem, p) => mem.write64(p, 2 ** 53 - 3)],
-  ["readOnce", 4, false, (mem, p) => mem.readOnce(p)],
-  ["writeOnce", 4, true, (mem, p) => mem.writeOnce(p, 7)],
-  ["loadAcquire", 4, false, (mem, p) => mem.loadAcquire(p)],
-  ["storeRelease", 4, true, (mem, p) => mem.storeRelease(p, 9)],
-  ["fetchAdd", 4, true, (mem, p) => mem.fetchAdd(p, 3)],
-  ["fetchSub", 4, true, (mem, p) => mem.fetchSub(p, 4)],
-  ["fetchAnd", 4, true, (mem, p) => mem.fetchAnd(p, 0x1234)],
-  ["fetchOr", 4, true, (mem, p) => mem.fetchOr(p, 0x4321)],
-  ["exchange", 4, true, (mem, p) => mem.exchange(p, 11)],
-  ["compareExchange", 4, true, (mem, p) => mem.compareExchange(p, 11, 12)],
-  ["wait", 4, false, (mem, p) => mem.wait(p, mem.read(NEVER_POISONED) + 1, 0)],
-  ["waitAsync", 4, false, (mem, p) => mem.waitAsync(p, mem.read(NEVER_POISONED) + 1, 0)],
-  ["memcpy to", 40, true, (mem, p) => mem.memcpy(p, NEVER_POISONED, 40)],
-  ["memcpy from", 40, false, (mem, p) => mem.memcpy(NEVER_POISONED, p, 40)],
-  ["memset", 40, true, (mem, p) => mem.memset(p, 0x77, 40)],
-  ["crc32c", 40, false, (mem, p) => mem.crc32c(p, 40, 5)],
-];
-const NEVER_POISONED = 32768;
 
 for (const [name, bytes, write, verb] of VERBS) {
   test(`${name}: good memory is silent, bad memory is reported and then accessed all the same`, async () => {

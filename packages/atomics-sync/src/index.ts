@@ -1,5 +1,5 @@
 export { AUTO_EVENT_BYTES, AutoEvent, autoEventReset, autoEventSet, autoEventWait } from "./auto-event.ts";
-export { Backoff, backoff } from "./backoff.ts";
+export { BACKOFF_SLEEP_ROUND, Backoff, backoff } from "./backoff.ts";
 export { BARRIER_BYTES, Barrier, type BarrierResult, barrierArrive, barrierInit } from "./barrier.ts";
 export {
   type BadAccess,
@@ -61,4 +61,5 @@ export {
   spscTryDequeue,
   spscTryEnqueue,
 } from "./spsc-words.ts";
+export { threadMemory } from "./thread-memory.ts";
 export type { WasmMemory } from "./wasm.ts";

@@ -3,7 +3,7 @@
  * part when told. Every thread loads the same modules in the same order, so all have the same kernel image.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import { Memory, type WasmMemory } from "atomics-sync";
+import { threadMemory, type WasmMemory } from "atomics-sync";
 import { hung_task_report } from "../debug/hung-task.ts";
 import { image_hash, start_kernel, stop_kernel } from "../debug/image.ts";
 import { kasan_attach, kasan_memory } from "../debug/kasan.ts";
@@ -56,7 +56,7 @@ function now(): number {
 }
 
 const watchdog = data.role === "watchdog";
-const memory = data.shadow === undefined ? new Memory(data.wasm) : kasan_memory(data.wasm, data.shadow);
+const memory = data.shadow === undefined ? threadMemory(data.wasm) : kasan_memory(data.wasm, data.shadow);
 const cpu = new Cpu(memory, data.id, data.config, { now });
 kasan_attach(cpu);
 
