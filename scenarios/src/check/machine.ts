@@ -105,7 +105,8 @@ class ControlledMachine {
       logged: (level, text) => this.judge(thread, level, text),
       sites: site_names,
     });
-    cpu.idle_spin = 0;
+    cpu.idle_spin.off();
+    cpu.flush_spin.off();
     return cpu;
   }
 

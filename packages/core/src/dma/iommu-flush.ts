@@ -15,7 +15,7 @@
  * Interface, host: `seq = iommu_flush_post(cpu, flush)`, `iommu_flush_wait(cpu, flush, seq)`; safe in any
  * context. Device side: iommu-device.ts.
  */
-import { backoff } from "atomics-sync";
+import { BACKOFF_SLEEP_ROUND, backoff } from "atomics-sync";
 import { struct_layout } from "../debug/layout.ts";
 import { WARN_ONCE } from "../debug/warn.ts";
 import type { Cpu } from "../sched/cpu.ts";
@@ -39,6 +39,8 @@ const RUNNING = 256;
 const DEVICE_CPU = 260;
 // Tasks that sleep until ACKED moves; it has its own lock.
 const WAITERS = 384;
+// How many wait on ACKED itself, since they may not sleep as tasks do.
+const SLEEPERS = 400;
 export const IOMMU_FLUSH_SIZE = 512;
 
 struct_layout("iommu_flush", IOMMU_FLUSH_SIZE, [
@@ -47,6 +49,7 @@ struct_layout("iommu_flush", IOMMU_FLUSH_SIZE, [
   ["running", RUNNING, 4],
   ["device_cpu", DEVICE_CPU, 4],
   ["waiters", WAITERS, 12],
+  ["sleepers", SLEEPERS, 4],
 ]);
 
 /** RUNNING: nobody answers, or will touch these words. */
@@ -54,12 +57,11 @@ const STOPPED = 0;
 const STARTED = 1;
 /** Nobody answers; the device still wakes those who wait. */
 const STOPPING = 2;
-/** Looks at ACKED before giving up the core: an awake device answers within a command or two. */
-const SPIN_ROUNDS = 1000;
 /** How long a device may take to answer. */
 const ANSWER_MS = 10_000;
 /** Rounds of backoff that last about ANSWER_MS: nearly all of them sleep 1 ms. */
 const BACKOFF_ROUNDS = ANSWER_MS;
+const EVERYBODY = 0x7fffffff;
 
 export function iommu_flush_init(cpu: Cpu, flush: number): void {
   init_waitqueue_head(cpu, flush + WAITERS);
@@ -104,25 +106,33 @@ export function iommu_flush_wait(cpu: Cpu, flush: number, seq: number): void {
   // A device announces its sleep, then tests iommu_flush_pending once more: it sees our request, or we see
   // that it sleeps.
   if (task_is_sleeping(cpu, device)) kick_task(cpu, device);
-  for (let i = 0; i < SPIN_ROUNDS; i++) {
-    if (iommu_flush_covers(cpu.mem.loadAcquire(flush + ACKED), seq)) return;
+  // An awake device answers within a command or two.
+  for (let i = cpu.flush_spin.rounds; i > 0; i--) {
+    if (iommu_flush_covers(cpu.mem.loadAcquire(flush + ACKED), seq)) {
+      cpu.flush_spin.won();
+      return;
+    }
     cpu.mem.pause();
   }
+  const before = cpu.now();
   // A kick ends also the sleep of a device that does not announce it.
   kick_task(cpu, device);
   const done =
     in_atomic(cpu) || cpu.rcu_nesting !== 0 ? back_off(cpu, flush, seq) : sleep_until_done(cpu, flush, seq);
+  cpu.flush_spin.lost(cpu.now() - before);
   WARN_ONCE(cpu, !done, "iommu: the device did not acknowledge an IOTLB flush");
 }
 
 /** For interrupt handlers and spinlock holders: no schedule(), but the core is left to the device. */
 function back_off(cpu: Cpu, flush: number, seq: number): boolean {
-  let round = 0;
+  cpu.mem.fetchAdd(flush + SLEEPERS, 1);
+  let round = BACKOFF_SLEEP_ROUND;
   for (let i = 0; i < BACKOFF_ROUNDS; i++) {
     const acked = cpu.mem.loadAcquire(flush + ACKED);
-    if (iommu_flush_done(cpu, flush, seq)) return true;
+    if (iommu_flush_done(cpu, flush, seq)) break;
     round = backoff(cpu.mem, flush + ACKED, acked, round);
   }
+  cpu.mem.fetchSub(flush + SLEEPERS, 1);
   return iommu_flush_done(cpu, flush, seq);
 }
 
@@ -157,9 +167,11 @@ export function iommu_flush_requested(cpu: Cpu, flush: number): number {
 export function iommu_flush_ack(cpu: Cpu, flush: number, seq: number): void {
   cpu.mem.storeRelease(flush + ACKED, seq);
   // Pairs with prepare_to_wait in sleep_until_done: it queues, then reads ACKED; we store ACKED, then look at
-  // the queue. One of the two sees the other, or the waiter would sleep on for ANSWER_MS.
+  // the queue. One of the two sees the other, or the waiter would sleep on for ANSWER_MS. And with the fetchAdd in
+  // back_off, whose sleep would last its whole round.
   cpu.mem.fence();
   if (waitqueue_active(cpu, flush + WAITERS)) wake_up_all(cpu, flush + WAITERS);
+  if (cpu.mem.loadAcquire(flush + SLEEPERS) !== 0) cpu.mem.notify(flush + ACKED, EVERYBODY);
 }
 
 /** Device: from here on this thread answers. Its IOTLB is empty. Returns the flush it is up to date with. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { ENOSPC } from "../debug/errno.ts";
 import { FAULT_DMA_MAP, FAULT_PAGES, fault_arm } from "../debug/fault-inject.ts";
 import { kernel_static } from "../debug/image.ts";
@@ -13,8 +13,9 @@ import { DEVICE_SIZE, dev_iommu_domain, device_del, device_init, type DevicePtr 
 import { io_pgtable_unmap } from "./io-pgtable.ts";
 import { Iotlb, iommu_device_poll, iommu_device_start, iommu_device_stop } from "./iommu-device.ts";
 import { iommu_flush_pending, iommu_translate } from "./iommu-device.ts";
-import { iommu_domain_pgtable, iommu_domain_ranges } from "./iommu-domain.ts";
+import { iommu_domain_flush, iommu_domain_pgtable, iommu_domain_ranges } from "./iommu-domain.ts";
 import { iommu_fault_log } from "./iommu-fault.ts";
+import { iommu_flush_post } from "./iommu-flush.ts";
 import { FQ_ENTRIES } from "./iommu-flush-queue.ts";
 import { iova_window } from "./iova.ts";
 import { DMA_BIDIRECTIONAL, DMA_FROM_DEVICE, DMA_MAPPING_ERROR, DMA_TO_DEVICE } from "./mapping.ts";
@@ -154,6 +155,34 @@ describe("strict unmap", () => {
     expect(iommu_flush_pending(cpu, DEV, tlb)).toBe(true);
     expect(iommu_device_poll(cpu, DEV, tlb)).toBe(true);
     expect(iommu_device_poll(cpu, DEV, tlb)).toBe(false);
+  });
+
+  it.each([
+    ["an interrupt handler", true, 1],
+    ["a task", false, 0],
+  ])("the answer to a flush is notified to %s that sleeps for it", (_who, in_irq, notified) => {
+    const { cpu, tlb, page } = boot("strict");
+    iommu_device_start(cpu, DEV, tlb);
+    const iova = dma_map_page(cpu, DEV, page, 4096, DMA_BIDIRECTIONAL);
+    const slept: number[] = [];
+    const woken: number[] = [];
+    vi.spyOn(cpu.mem, "wait").mockImplementation((p) => {
+      slept.push(p);
+      iommu_device_poll(cpu, DEV, tlb);
+      return "ok";
+    });
+    vi.spyOn(cpu.mem, "notify").mockImplementation((p) => woken.push(p));
+    cpu.in_irq = in_irq;
+    dma_unmap_page(cpu, DEV, iova, 4096, DMA_BIDIRECTIONAL);
+    cpu.in_irq = false;
+    expect(slept).toHaveLength(notified);
+    // The last thing the device does is to notify the word that the handler sleeps on, if there is one.
+    expect(woken.filter((p) => p === slept[0])).toHaveLength(notified);
+    expect(iommu_flush_pending(cpu, DEV, tlb)).toBe(false);
+    woken.length = 0;
+    iommu_flush_post(cpu, iommu_domain_flush(dev_iommu_domain(cpu, DEV)));
+    iommu_device_poll(cpu, DEV, tlb);
+    expect(woken, "nobody sleeps").toEqual([]);
   });
 
   it("4096 flushes later the IOTLB is still right", () => {

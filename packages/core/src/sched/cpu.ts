@@ -8,6 +8,7 @@ import type { Memory } from "atomics-sync";
 import { PERCPU_AREA, PERCPU_STACK } from "../debug/image.ts";
 import { LockdepThread } from "../lock/lockdep-thread.ts";
 import { type KernelConfig, memory_map, type MemoryMap, nr_threads } from "../mm/memory-map.ts";
+import { SpinBudget } from "./spin-budget.ts";
 
 // Hot: local copies, since a read of an imported constant costs several times as much.
 const AREA = PERCPU_AREA;
@@ -68,10 +69,10 @@ export class Cpu {
   sp: number;
   /** State of random32: xorshift, never 0. */
   random_state: number;
-  /** Rounds the idle loop spins before it sleeps; adapts. */
-  idle_spin: number = 64;
-  /** Spins in a row that ended in a sleep (idle-spin.ts). */
-  idle_failures: number = 0;
+  /** For work and wake-ups. */
+  readonly idle_spin: SpinBudget = new SpinBudget();
+  /** For the device's answer to a flush of its IOTLB. */
+  readonly flush_spin: SpinBudget = new SpinBudget();
   /** The last show_state request this task has answered. */
   shown: number = 0;
   /** Ids of the sites this thread has named already. */

@@ -27,7 +27,6 @@ import {
 } from "../lock/lockdep.ts";
 import { rcu_note_qs, rcu_offline, rcu_online } from "../rcu/qs.ts";
 import { SOFTIRQ_OFFSET, type Cpu } from "./cpu.ts";
-import { idle_spin_adapt, idle_spin_won } from "./idle-spin.ts";
 import { irq_is_pending, irq_poll } from "./irq.ts";
 import {
   current_state,
@@ -140,7 +139,7 @@ function sleep_once(cpu: Cpu, deadline: number): void {
       const slept = cpu.now() - before;
       path_count(cpu, SLEEPS, 1);
       path_count(cpu, SLEPT_US, slept * 1000);
-      idle_spin_adapt(cpu, slept);
+      cpu.idle_spin.lost(slept);
     }
     cpu.shown = show_state_poll(cpu, cpu.shown, current_state(cpu));
   }
@@ -149,16 +148,17 @@ function sleep_once(cpu: Cpu, deadline: number): void {
 
 /** Spins for a wake-up. */
 function spin_for_wake(cpu: Cpu, sequence: number): boolean {
-  for (let i = cpu.idle_spin; i > 0; i--) {
+  const rounds = cpu.idle_spin.rounds;
+  for (let i = 0; i < rounds; i++) {
     if (wake_sequence(cpu) !== sequence) {
-      idle_spin_won(cpu);
+      cpu.idle_spin.won();
       path_count(cpu, SPUN, 1);
-      path_count(cpu, SPIN_ROUNDS, cpu.idle_spin - i);
+      path_count(cpu, SPIN_ROUNDS, i);
       return true;
     }
     cpu.mem.pause();
   }
-  path_count(cpu, SPIN_ROUNDS, cpu.idle_spin);
+  path_count(cpu, SPIN_ROUNDS, rounds);
   return false;
 }
 

@@ -123,7 +123,8 @@ export function virtual_clock_sleep(cpu: Cpu, word: number, sequence: number, ti
   mutexUnlock(cpu.mem, LOCK);
   wait_for_word(cpu, word, sequence);
   // Sleeps that take no virtual time say nothing about spinning, which would only keep others from being idle.
-  cpu.idle_spin = 0;
+  cpu.idle_spin.off();
+  cpu.flush_spin.off();
   run_again(cpu, record);
 }
 

@@ -2,7 +2,7 @@
  * The controller's thread: rounds while there is work, a little spinning when there is none, then sleep.
  *
  * A sleeping device costs nothing, and a host that rings pays for the wake-up only then: it looks at the
- * SLEEPING word of the device's task (nvme_ring_device). The spin budget adapts (sched/idle-spin.ts).
+ * SLEEPING word of the device's task (nvme_ring_device). The spin budget adapts (sched/spin-budget.ts).
  *
  * Interface: nvme_controller_thread(cpu, media_base, media_bytes) with the device's context; it returns when
  * kthread_should_stop says so.
@@ -15,7 +15,6 @@ import {
   PATH_SPUN,
 } from "@ringside/core/debug/path-counters";
 import type { Cpu } from "@ringside/core/sched/cpu";
-import { idle_spin_adapt, idle_spin_won } from "@ringside/core/sched/idle-spin";
 import { kthread_should_stop } from "@ringside/core/sched/kthread";
 import { futex_announce, futex_retract, futex_sleep, wake_sequence } from "@ringside/core/sched/task";
 import { NvmeController } from "./controller.ts";
@@ -38,7 +37,7 @@ const SLEEP_DEFERRED_MS = 0.1;
 export function nvme_controller_thread(cpu: Cpu, media_base: number, media_bytes: number): void {
   const controller = new NvmeController(cpu, media_base, media_bytes, true);
   while (!kthread_should_stop(cpu)) {
-    if (controller.step() || spin_for_work(cpu, controller, cpu.idle_spin >> STEP_SHIFT)) continue;
+    if (controller.step() || spin_for_work(cpu, controller, cpu.idle_spin.rounds >> STEP_SHIFT)) continue;
     nvme_idle(cpu, controller);
   }
   controller.power_off();
@@ -48,7 +47,7 @@ function spin_for_work(cpu: Cpu, controller: NvmeController, rounds: number): bo
   for (let i = 1; i <= rounds; i++) {
     for (let j = 0; j < PAUSES; j++) cpu.mem.pause();
     if (!controller.step()) continue;
-    idle_spin_won(cpu);
+    cpu.idle_spin.won();
     path_count(cpu, SPUN, 1);
     path_count(cpu, SPIN_ROUNDS, i);
     return true;
@@ -72,5 +71,5 @@ function nvme_idle(cpu: Cpu, controller: NvmeController): void {
   const slept = cpu.now() - before;
   path_count(cpu, SLEEPS, 1);
   path_count(cpu, SLEPT_US, slept * 1000);
-  idle_spin_adapt(cpu, slept);
+  cpu.idle_spin.lost(slept);
 }

@@ -1,26 +1,18 @@
 /** Laws of the spin budget, whatever the waits are like. */
 import { expect, test } from "vitest";
 import { boot_solo } from "../testing/solo.ts";
-import type { Cpu } from "./cpu.ts";
-import { idle_spin_adapt, idle_spin_won } from "./idle-spin.ts";
+import { SpinBudget } from "./spin-budget.ts";
 
 /** ms: less and more than what a sleep and its wake-up cost. */
 const SHORT = 0.01;
 const LONG = 5;
 const SLEEPS = 5000;
 
-function fresh(): Cpu {
-  const cpu = boot_solo();
-  cpu.idle_spin = 64;
-  cpu.idle_failures = 0;
-  return cpu;
-}
-
 /** The budget after each of `n` spins that fail, with sleeps of `ms` after them. */
-function failing(cpu: Cpu, n: number, ms: number): number[] {
+function failing(budget: SpinBudget, n: number, ms: number): number[] {
   return Array.from({ length: n }, () => {
-    idle_spin_adapt(cpu, ms);
-    return cpu.idle_spin;
+    budget.lost(ms);
+    return budget.rounds;
   });
 }
 
@@ -35,20 +27,20 @@ function longest_run(values: readonly number[], of: number): number {
 }
 
 test("waits that end soon after the spin has given up make it spin longer, up to a limit", () => {
-  const cpu = fresh();
-  let before = cpu.idle_spin;
+  const budget = new SpinBudget();
+  let before = budget.rounds;
   for (let i = 0; i < 20; i++) {
-    idle_spin_adapt(cpu, SHORT);
-    expect(cpu.idle_spin).toBe(Math.min(4096, before * 2));
-    before = cpu.idle_spin;
-    idle_spin_won(cpu);
+    budget.lost(SHORT);
+    expect(budget.rounds).toBe(Math.min(4096, before * 2));
+    before = budget.rounds;
+    budget.won();
   }
   expect(before).toBe(4096);
 });
 
 test("long waits make it spin less, down to a few rounds", () => {
-  const cpu = fresh();
-  expect(failing(cpu, 6, LONG)).toEqual([32, 16, 8, 8, 8, 8]);
+  const budget = new SpinBudget();
+  expect(failing(budget, 6, LONG)).toEqual([32, 16, 8, 8, 8, 8]);
 });
 
 for (const [name, ms] of [
@@ -56,7 +48,7 @@ for (const [name, ms] of [
   ["long", LONG],
 ] as const) {
   test(`who never wins gives spinning up, and tries again now and then (${name} sleeps)`, () => {
-    const rounds = failing(fresh(), SLEEPS, ms);
+    const rounds = failing(new SpinBudget(), SLEEPS, ms);
     const least = Math.min(...rounds);
     expect(least).toBe(8);
     // Most of the time it hardly spins at all, and it is never long without an attempt.
@@ -67,32 +59,33 @@ for (const [name, ms] of [
 }
 
 test("a spin that wins forgets the failures before it", () => {
-  const cpu = fresh();
+  const budget = new SpinBudget();
   // For each 7 that fail one wins: the budget is never given up.
   let least = Number.POSITIVE_INFINITY;
   for (let i = 0; i < SLEEPS; i++) {
-    if (i % 8 === 7) idle_spin_won(cpu);
-    else idle_spin_adapt(cpu, SHORT);
-    least = Math.min(least, cpu.idle_spin);
+    if (i % 8 === 7) budget.won();
+    else budget.lost(SHORT);
+    least = Math.min(least, budget.rounds);
   }
   expect(least).toBeGreaterThanOrEqual(64);
-  expect(cpu.idle_spin).toBe(4096);
+  expect(budget.rounds).toBe(4096);
 });
 
 test("any waits: the budget stays between its ends", () => {
-  const cpu = fresh();
+  const budget = new SpinBudget();
+  const cpu = boot_solo();
   for (let i = 0; i < SLEEPS; i++) {
-    if (cpu.random32() % 8 === 0) idle_spin_won(cpu);
-    else idle_spin_adapt(cpu, (cpu.random32() % 1000) / 1000);
-    expect(cpu.idle_spin).toBeGreaterThanOrEqual(8);
-    expect(cpu.idle_spin).toBeLessThanOrEqual(4096);
+    if (cpu.random32() % 8 === 0) budget.won();
+    else budget.lost((cpu.random32() % 1000) / 1000);
+    expect(budget.rounds).toBeGreaterThanOrEqual(8);
+    expect(budget.rounds).toBeLessThanOrEqual(4096);
   }
 });
 
 test("a budget of 0, as under a virtual clock, never moves", () => {
-  const cpu = fresh();
-  cpu.idle_spin = 0;
-  expect(new Set(failing(cpu, 600, SHORT))).toEqual(new Set([0]));
-  idle_spin_won(cpu);
-  expect(new Set(failing(cpu, 600, LONG))).toEqual(new Set([0]));
+  const budget = new SpinBudget();
+  budget.off();
+  expect(new Set(failing(budget, 600, SHORT))).toEqual(new Set([0]));
+  budget.won();
+  expect(new Set(failing(budget, 600, LONG))).toEqual(new Set([0]));
 });
