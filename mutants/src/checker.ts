@@ -229,10 +229,63 @@ const WORK_MUTANTS: readonly Mutant[] = [
   },
 ];
 
+const SLAB_MUTANTS: readonly Mutant[] = [
+  {
+    name: "slab-head-destroyed-first",
+    edits: [
+      edit(
+        "mm/page",
+        "  for (let i = 1; i < nr; i++) cpu.mem.writeOnce(head + i * PAGE_STRUCT_SIZE + FLAGS, free);\n",
+        "  cpu.mem.storeRelease(head + FLAGS, free);\n",
+      ),
+      edit(
+        "mm/page",
+        "  cpu.mem.storeRelease(head + FLAGS, free);\n",
+        "  for (let i = 1; i < nr; i++) cpu.mem.writeOnce(head + i * PAGE_STRUCT_SIZE + FLAGS, free);\n",
+      ),
+    ],
+    breaks:
+      "The head of a freed slab's pages is taken apart before its tails: a second kfree calls a tail live pages.",
+    caughtBy: ["double-free"],
+    check: { scenario: "slab-double-free", form: "head-first" },
+  },
+  {
+    name: "slab-records-freed-at-once",
+    edits: [
+      edit(
+        "mm/slab-cache",
+        "  const last = cpu.mem.read(cache + CACHE_DISCARDED);\n  cpu.mem.write(cache + CACHE_DISCARDED, slab);\n" +
+          "  if (last !== 0) put_page_run(cpu, virt_to_head_page(cpu, last), 0);\n",
+        "  put_page_run(cpu, virt_to_head_page(cpu, slab), 0);\n",
+      ),
+      edit("mm/slab-cache", "  CACHE_DISCARDED,\n", ""),
+    ],
+    breaks:
+      "The records of a slab are freed with it: a second kfree of its last object reads and swaps freed memory.",
+    caughtBy: ["data-race"],
+    check: { scenario: "slab-double-free", form: "records-first" },
+  },
+  {
+    name: "slab-free-unowned",
+    edits: [
+      edit(
+        "mm/slab",
+        "cpu.mem.compareExchange(record + OBJECT_STATE, OBJECT_LIVE, freed) === OBJECT_LIVE;\n",
+        "cpu.mem.loadAcquire(record + OBJECT_STATE) === OBJECT_LIVE;\n" +
+          "  if (owned) cpu.mem.storeRelease(record + OBJECT_STATE, freed);\n",
+      ),
+    ],
+    breaks: "Freeing an object is a look and a store: two kfrees of one object both free it.",
+    caughtBy: ["data-race"],
+    check: { scenario: "slab-double-free", form: "unowned" },
+  },
+];
+
 export const CHECKER_MUTANTS: readonly Mutant[] = [
   ...FENCE_MUTANTS,
   ...RESV_MUTANTS,
   ...BLOCK_MUTANTS,
   ...URING_MUTANTS,
   ...WORK_MUTANTS,
+  ...SLAB_MUTANTS,
 ];

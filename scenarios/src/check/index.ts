@@ -10,6 +10,7 @@ import { resv_iter } from "./resv-iter.ts";
 import type { CheckScenario } from "./scenario.ts";
 import { semaphore } from "./semaphore.ts";
 import { seqlock } from "./seqlock.ts";
+import { slab_double_free } from "./slab-double-free.ts";
 import { spsc } from "./spsc.ts";
 import { token_audit } from "./token-audit.ts";
 import { token_lifetime_3, token_lifetime_4 } from "./token-lifetime.ts";
@@ -31,6 +32,7 @@ export const check_scenarios: readonly CheckScenario[] = [
   fence_callback,
   resv_iter,
   workqueue_requeue,
+  slab_double_free,
   token_lifetime_3,
   token_lifetime_4,
   uring_buffer_update,

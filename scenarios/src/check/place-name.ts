@@ -1,10 +1,11 @@
 /** Names of places for reports: "task_struct+0x80 of CPU 1", "vram_create()+0x1c". Plain reads only. */
 import { percpu_name, PERCPU_AREA, static_name } from "@ringside/core/debug/image";
+import { observed_private, PG_slab } from "@ringside/core/mm/page";
 import {
   OBJECT_ALLOC_SITE,
   slab_object_address,
   slab_object_of,
-  virt_to_slab,
+  type SlabPtr,
 } from "@ringside/core/mm/slab-meta";
 import type { Cpu } from "@ringside/core/sched/cpu";
 import { site_names } from "./site-names.ts";
@@ -25,7 +26,7 @@ function percpu_place(offset: number): string {
 
 /** By the function that allocated it: that says best what it is. */
 function slab_place(cpu: Cpu, place: number): string {
-  const slab = virt_to_slab(cpu, place);
+  const slab = observed_private(cpu, place, PG_slab) as SlabPtr;
   const record = slab === 0 ? 0 : slab_object_of(cpu, slab, place);
   if (record === 0) return "";
   const site = site_names.site_name(cpu.mem.read16(record + OBJECT_ALLOC_SITE));

@@ -21,6 +21,7 @@ const KERNEL: readonly string[] = [
   "fence-callback",
   "resv-iter",
   "workqueue-requeue",
+  "slab-double-free",
   "token-lifetime-3",
   "token-lifetime-4",
   "nvme-timeout",
@@ -60,14 +61,28 @@ test.for([
   ["semaphore", "correct"],
   ["seqlock", "correct"],
   ["seqlock", "correct-fence"],
-  ["spsc", "correct"],
   ["event", "correct"],
-  ["barrier", "correct"],
   ["fence-callback", "correct-keep"],
+  ["slab-double-free", "correct-quarantine"],
 ] as const)("%s (%s) is proved: DPOR searches it to the end", async ([name, form]) => {
-  const { complete, failure, truncated } = await search(name, form, "dpor", Number.POSITIVE_INFINITY);
+  const { complete, failure, proof } = await search(name, form, "dpor", Number.POSITIVE_INFINITY);
   expect(failure?.outcome.finding).toBe(undefined);
-  expect({ complete, truncated }).toEqual({ complete: true, truncated: 0 });
+  expect({ complete, reasons: proof?.reasons }).toEqual({ complete: true, reasons: [] });
+});
+
+test.for([
+  ["spsc", "correct", /spinning threads may give up/],
+  ["barrier", "correct", /spinning threads may give up/],
+  ["slab-double-free", "correct", /taken for spinning/],
+] as const)("%s (%s): DPOR comes to the end, and says why that is no proof", async ([name, form, why]) => {
+  const { complete, failure, truncated, proof } = await search(name, form, "dpor", Number.POSITIVE_INFINITY);
+  expect(failure?.outcome.finding).toBe(undefined);
+  expect({ complete, truncated, proved: proof?.proved }).toEqual({
+    complete: true,
+    truncated: 0,
+    proved: false,
+  });
+  expect(proof?.reasons.join()).toMatch(why);
 });
 
 describe("mutants", () => {

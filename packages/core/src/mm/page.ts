@@ -6,7 +6,8 @@
  * PG_poisoned.
  *
  * Interface: virt_to_page, page_address, virt_to_head_page; fields by the accessors. Who may write: the zone
- * lock while a page is free, the owner while it is allocated, anyone for the reference count.
+ * lock while a page is free, the owner while it is allocated, anyone for the reference count. Anyone may look up a
+ * stale address (a double kfree does), so flags and private are read and written as ONCE.
  */
 import type { Ptr } from "atomics-sync";
 import { struct_layout } from "../debug/layout.ts";
@@ -28,10 +29,11 @@ export const PG_large_kmalloc = 16;
 /** A free page filled with PAGE_POISON. */
 export const PG_poisoned = 32;
 
-// The owner; the zone lock while free.
+// The owner; the zone lock while free. ONCE:
+/** PG_*; of a freed page also, in the upper half, the site that freed it. */
 const FLAGS = 0;
-/** The zone lock, always: 1 + order in the first page of a free block, else 0. */
-const BUDDY_ORDER = 2;
+const FREE_SITE_SHIFT = 16;
+const FLAGS_MASK = 0xffff;
 /** Atomic. 0 while free. */
 export const PAGE_REFCOUNT = 4;
 /** While free: the list_head of the zone's free list. */
@@ -40,24 +42,24 @@ export const PAGE_LRU = 8;
 const NR_PAGES = 8;
 const REQUESTED = 12;
 const ALLOC_SITE = 16;
-const FREE_SITE = 18;
+/** The zone lock, always: 1 + order in the first page of a free block, else 0. */
+const BUDDY_ORDER = 18;
 /** Leak epoch of the allocation (mm/slab-report.ts). */
 const EPOCH = 20;
 /** Order given by the caller, 0xff for an exact run. */
 const GIVEN_ORDER = 22;
 /** Bumped at each allocation. */
 const GENERATION = 24;
-/** Head: private to the owner; tail: the head. */
+/** Head: private to the owner; tail: the head. Stays when the run is freed. ONCE. */
 const PRIVATE = 28;
 
 struct_layout("page", PAGE_STRUCT_SIZE, [
-  ["flags", FLAGS, 2],
-  ["buddy_order", BUDDY_ORDER, 2],
+  ["flags", FLAGS, 4],
   ["_refcount", PAGE_REFCOUNT, 4],
   ["lru.next|nr_pages", PAGE_LRU, 4],
   ["lru.prev|requested", REQUESTED, 4],
   ["alloc_site", ALLOC_SITE, 2],
-  ["free_site", FREE_SITE, 2],
+  ["buddy_order", BUDDY_ORDER, 2],
   ["epoch", EPOCH, 2],
   ["given_order", GIVEN_ORDER, 2],
   ["generation", GENERATION, 4],
@@ -93,15 +95,33 @@ export function virt_to_head_page(cpu: Cpu, addr: number): PagePtr {
   const page = virt_to_page(cpu, addr);
   if (page === 0) return page;
   const flags = page_flags(cpu, page);
-  if ((flags & PG_tail) !== 0) return cpu.mem.read(page + PRIVATE) as PagePtr;
+  if ((flags & PG_tail) !== 0) return cpu.mem.readOnce(page + PRIVATE) as PagePtr;
   return (flags & PG_head) !== 0 ? page : (0 as PagePtr);
 }
 
-export function page_flags(cpu: Cpu, page: PagePtr): number {
-  return cpu.mem.read16(page + FLAGS);
+/** Is it no part of an allocated run? */
+export function page_is_free(cpu: Cpu, page: PagePtr): boolean {
+  return (page_flags(cpu, page) & (PG_head | PG_tail)) === 0;
 }
+
+/**
+ * The head's private of the run that contains `addr`, if its head has `flag`; else 0. Plain reads: for who looks from
+ * outside at a machine that stands still.
+ */
+export function observed_private(cpu: Cpu, addr: number, flag: number): number {
+  const page = virt_to_page(cpu, addr);
+  if (page === 0) return 0;
+  const is_tail = (cpu.mem.read(page + FLAGS) & PG_tail) !== 0;
+  const head = is_tail ? cpu.mem.read(page + PRIVATE) : page;
+  return (cpu.mem.read(head + FLAGS) & flag) !== 0 ? cpu.mem.read(head + PRIVATE) : 0;
+}
+
+export function page_flags(cpu: Cpu, page: PagePtr): number {
+  return cpu.mem.readOnce(page + FLAGS) & FLAGS_MASK;
+}
+/** Of an allocated page. */
 export function page_set_flags(cpu: Cpu, page: PagePtr, flags: number): void {
-  cpu.mem.write16(page + FLAGS, flags);
+  cpu.mem.writeOnce(page + FLAGS, flags);
 }
 /** Order of the free block that starts here; -1 when none does. */
 export function buddy_order(cpu: Cpu, page: PagePtr): number {
@@ -122,8 +142,9 @@ export function page_set_requested(cpu: Cpu, head: PagePtr, bytes: number): void
 export function page_alloc_site(cpu: Cpu, head: PagePtr): number {
   return cpu.mem.read16(head + ALLOC_SITE);
 }
+/** 0 (unknown) unless the page is free. */
 export function page_free_site(cpu: Cpu, page: PagePtr): number {
-  return cpu.mem.read16(page + FREE_SITE);
+  return cpu.mem.readOnce(page + FLAGS) >>> FREE_SITE_SHIFT;
 }
 export function page_epoch(cpu: Cpu, head: PagePtr): number {
   return cpu.mem.read16(head + EPOCH);
@@ -135,10 +156,10 @@ export function page_generation(cpu: Cpu, page: PagePtr): number {
   return cpu.mem.read(page + GENERATION);
 }
 export function page_private(cpu: Cpu, head: PagePtr): number {
-  return cpu.mem.read(head + PRIVATE);
+  return cpu.mem.readOnce(head + PRIVATE);
 }
 export function page_set_private(cpu: Cpu, head: PagePtr, value: number): void {
-  cpu.mem.write(head + PRIVATE, value);
+  cpu.mem.writeOnce(head + PRIVATE, value);
 }
 
 /** Makes `nr` free pages from `head` on one compound page with one reference. */
@@ -151,29 +172,30 @@ export function prep_compound_run(
   epoch: number,
 ): void {
   const { mem } = cpu;
-  mem.write16(head + FLAGS, PG_head);
+  mem.writeOnce(head + FLAGS, PG_head);
   mem.write(head + NR_PAGES, nr);
   mem.write(head + REQUESTED, nr << PAGE_SHIFT);
   mem.write16(head + ALLOC_SITE, site);
   mem.write16(head + EPOCH, epoch);
   mem.write16(head + GIVEN_ORDER, given_order);
   mem.write(head + GENERATION, mem.read(head + GENERATION) + 1);
-  mem.write(head + PRIVATE, 0);
+  mem.writeOnce(head + PRIVATE, 0);
   for (let i = 1; i < nr; i++) {
     const tail = head + i * PAGE_STRUCT_SIZE;
-    mem.write16(tail + FLAGS, PG_tail);
     mem.write16(tail + ALLOC_SITE, site);
-    mem.write(tail + PRIVATE, head);
+    mem.writeOnce(tail + PRIVATE, head);
+    // Pairs with virt_to_head_page of a stale address: who sees a tail sees its head. Forbidden: what the page was a
+    // head of in its last life is taken for a struct page.
+    mem.storeRelease(tail + FLAGS, PG_tail);
   }
   mem.storeRelease(head + PAGE_REFCOUNT, 1);
 }
 
 /** Takes a run apart: `nr` poisoned pages that belong to nobody. */
 export function destroy_compound_run(cpu: Cpu, head: PagePtr, nr: number, site: number): void {
-  for (let i = 0; i < nr; i++) {
-    const page = head + i * PAGE_STRUCT_SIZE;
-    cpu.mem.write16(page + FLAGS, PG_poisoned);
-    cpu.mem.write16(page + FREE_SITE, site);
-    cpu.mem.write(page + PRIVATE, 0);
-  }
+  const free = PG_poisoned | (site << FREE_SITE_SHIFT);
+  for (let i = 1; i < nr; i++) cpu.mem.writeOnce(head + i * PAGE_STRUCT_SIZE + FLAGS, free);
+  // The head last. Pairs with the fence in kfree_large: a second kfree of an object in a tail that saw the head taken
+  // apart sees the tail so too. Forbidden: a tail that still names a head, which is no slab's: an invalid-free.
+  cpu.mem.storeRelease(head + FLAGS, free);
 }

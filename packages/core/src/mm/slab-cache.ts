@@ -3,7 +3,8 @@
  *
  * Invariants: a slab is on its cache's partial list exactly when it has a free object; at most one slab a
  * cache is empty; an object in the quarantine is in no free list. With KASAN a freed object is reused only
- * after CACHE_QUARANTINE_MAX later ones, or when memory runs out.
+ * after CACHE_QUARANTINE_MAX later ones, or when memory runs out. The records of a slab outlive it until the next
+ * one of its cache is discarded.
  *
  * Interface: all with the cache's lock held, but kmem_cache_setup.
  */
@@ -26,6 +27,7 @@ import {
   virt_to_head_page,
 } from "./page.ts";
 import {
+  CACHE_DISCARDED,
   CACHE_EMPTY_SLABS,
   CACHE_LOCK,
   CACHE_OBJECT_SIZE,
@@ -201,5 +203,9 @@ function discard_slab(cpu: Cpu, cache: KmemCachePtr, slab: SlabPtr): void {
   list_del(cpu, slab + SLAB_LIST);
   bump(cpu, cache + CACHE_EMPTY_SLABS, -1);
   put_page_run(cpu, virt_to_head_page(cpu, base), 0);
-  put_page_run(cpu, virt_to_head_page(cpu, slab), 0);
+  // A second kfree of the last object may be on its way to the record: it has to find it there, and FREE. Forbidden: it
+  // takes poison, or what the page is next, for a record. One later than a further discard looks again in kfree.
+  const last = cpu.mem.read(cache + CACHE_DISCARDED);
+  cpu.mem.write(cache + CACHE_DISCARDED, slab);
+  if (last !== 0) put_page_run(cpu, virt_to_head_page(cpu, last), 0);
 }

@@ -11,7 +11,7 @@ import { kernel_static } from "../debug/image.ts";
 import { struct_layout } from "../debug/layout.ts";
 import type { Cpu } from "../sched/cpu.ts";
 import { PAGE_SIZE } from "./memory-map.ts";
-import { page_private, page_flags, PG_slab, virt_to_head_page } from "./page.ts";
+import { page_private, page_flags, type PagePtr, PG_slab, virt_to_head_page } from "./page.ts";
 
 export type KmemCachePtr = Ptr<"kmem_cache">;
 export type SlabPtr = Ptr<"slab">;
@@ -43,6 +43,8 @@ export const CACHE_EMPTY_SLABS = 36;
 export const CACHE_QUARANTINE_HEAD = 40;
 export const CACHE_QUARANTINE_TAIL = 44;
 export const CACHE_QUARANTINE_COUNT = 48;
+/** The slab discarded last, whose records are still there; 0 before the first. */
+export const CACHE_DISCARDED = 52;
 export const KMEM_CACHE_SIZE = 128;
 
 struct_layout("kmem_cache", KMEM_CACHE_SIZE, [
@@ -58,14 +60,16 @@ struct_layout("kmem_cache", KMEM_CACHE_SIZE, [
   ["quarantine_head", CACHE_QUARANTINE_HEAD, 4],
   ["quarantine_tail", CACHE_QUARANTINE_TAIL, 4],
   ["quarantine_count", CACHE_QUARANTINE_COUNT, 4],
+  ["discarded", CACHE_DISCARDED, 4],
 ]);
 
 const CACHES = kernel_static("kmalloc_caches", KMALLOC_SIZES.length * KMEM_CACHE_SIZE);
 
-// slab: constant while the slab lives, then guarded by the cache's lock.
+// slab. Constant while its page is:
 export const SLAB_CACHE = 0;
 /** Address of the first object. */
 export const SLAB_BASE = 4;
+// Guarded by the cache's lock:
 export const SLAB_LIST = 8;
 /** Records of free objects, linked by OBJECT_NEXT; the last freed first. */
 export const SLAB_FREELIST = 16;
@@ -92,11 +96,11 @@ export const OBJECT_NEXT = 0;
 export const OBJECT_STATE = 4;
 export const OBJECT_GENERATION = 8;
 export const OBJECT_ALLOC_SITE = 12;
-export const OBJECT_FREE_SITE = 14;
+export const OBJECT_ALLOC_CPU = 14;
 export const OBJECT_REQUESTED = 16;
 export const OBJECT_EPOCH = 18;
-export const OBJECT_ALLOC_CPU = 20;
-export const OBJECT_FREE_CPU = 22;
+/** Site and, in the upper half, CPU of the last kfree. ONCE: who frees it a second time reports it at once. */
+export const OBJECT_FREED_BY = 20;
 export const OBJECT_RECORD_SIZE = 24;
 /** Records that fit behind a struct slab in one page. */
 export const SLAB_MAX_OBJECTS: number = Math.floor((PAGE_SIZE - SLAB_SIZE) / OBJECT_RECORD_SIZE);
@@ -106,11 +110,10 @@ struct_layout("slab_object", OBJECT_RECORD_SIZE, [
   ["state", OBJECT_STATE, 4],
   ["generation", OBJECT_GENERATION, 4],
   ["alloc_site", OBJECT_ALLOC_SITE, 2],
-  ["free_site", OBJECT_FREE_SITE, 2],
+  ["alloc_cpu", OBJECT_ALLOC_CPU, 2],
   ["requested", OBJECT_REQUESTED, 2],
   ["epoch", OBJECT_EPOCH, 2],
-  ["alloc_cpu", OBJECT_ALLOC_CPU, 2],
-  ["free_cpu", OBJECT_FREE_CPU, 2],
+  ["freed_by", OBJECT_FREED_BY, 4],
 ]);
 
 export function kmem_cache_at(index: number): KmemCachePtr {
@@ -126,7 +129,11 @@ export function kmalloc_slab(size: number): KmemCachePtr {
 
 /** The slab whose pages contain `addr`; 0 when those are not a slab's. */
 export function virt_to_slab(cpu: Cpu, addr: number): SlabPtr {
-  const head = virt_to_head_page(cpu, addr);
+  return page_slab(cpu, virt_to_head_page(cpu, addr));
+}
+
+/** The slab of a run of pages; 0 when they are not a slab's. `head` may be 0. */
+export function page_slab(cpu: Cpu, head: PagePtr): SlabPtr {
   if (head === 0 || (page_flags(cpu, head) & PG_slab) === 0) return 0 as SlabPtr;
   return page_private(cpu, head) as SlabPtr;
 }
@@ -139,12 +146,13 @@ export function slab_record(slab: SlabPtr, index: number): ObjectPtr {
   return (slab + SLAB_SIZE + index * OBJECT_RECORD_SIZE) as ObjectPtr;
 }
 
-/** The record of the object (or its redzone) at `addr`, which is in `slab`; 0 in the slack at the end. */
+/** The record of the object (or its redzone) at `addr`; 0 when it is not among the objects of `slab`. */
 export function slab_object_of(cpu: Cpu, slab: SlabPtr, addr: number): ObjectPtr {
   const cache = slab_cache(cpu, slab);
   const offset = addr - cpu.mem.read(slab + SLAB_BASE);
   const index = Math.floor(offset / cpu.mem.read(cache + CACHE_STRIDE));
-  return index < cpu.mem.read(cache + CACHE_OBJECTS) ? slab_record(slab, index) : (0 as ObjectPtr);
+  const is_object = index >= 0 && index < cpu.mem.read(cache + CACHE_OBJECTS);
+  return is_object ? slab_record(slab, index) : (0 as ObjectPtr);
 }
 
 /** A slab's struct and records fill one page, so the record's page starts with the slab. */

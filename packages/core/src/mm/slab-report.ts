@@ -39,8 +39,7 @@ import {
   OBJECT_ALLOC_CPU,
   OBJECT_ALLOC_SITE,
   OBJECT_EPOCH,
-  OBJECT_FREE_CPU,
-  OBJECT_FREE_SITE,
+  OBJECT_FREED_BY,
   OBJECT_GENERATION,
   OBJECT_LIVE,
   OBJECT_QUARANTINED,
@@ -52,6 +51,7 @@ import {
   slab_cache,
   slab_object_address,
   slab_object_of,
+  slab_of_record,
   slab_record,
   type SlabPtr,
   virt_to_slab,
@@ -84,8 +84,13 @@ export function kmem_object(cpu: Cpu, addr: number): KmemObject | undefined {
   const slab = virt_to_slab(cpu, addr);
   if (slab === 0) return page_object(cpu, addr);
   const record = slab_object_of(cpu, slab, addr);
-  if (record === 0) return undefined;
+  return record === 0 ? undefined : object_of_record(cpu, record);
+}
+
+function object_of_record(cpu: Cpu, record: ObjectPtr): KmemObject {
+  const slab = slab_of_record(record);
   const state = cpu.mem.readOnce(record + OBJECT_STATE);
+  const freed_by = cpu.mem.readOnce(record + OBJECT_FREED_BY);
   return {
     cache: `kmalloc-${cpu.mem.read(slab_cache(cpu, slab) + CACHE_OBJECT_SIZE)}`,
     address: slab_object_address(cpu, slab, record),
@@ -94,8 +99,8 @@ export function kmem_object(cpu: Cpu, addr: number): KmemObject | undefined {
     generation: cpu.mem.readOnce(record + OBJECT_GENERATION),
     allocSite: site_text(cpu, cpu.mem.read16(record + OBJECT_ALLOC_SITE)),
     allocCpu: cpu.mem.read16(record + OBJECT_ALLOC_CPU),
-    freeSite: site_text(cpu, cpu.mem.read16(record + OBJECT_FREE_SITE)),
-    freeCpu: cpu.mem.read16(record + OBJECT_FREE_CPU),
+    freeSite: site_text(cpu, freed_by & 0xffff),
+    freeCpu: freed_by >>> 16,
   };
 }
 
@@ -119,8 +124,7 @@ function page_object(cpu: Cpu, addr: number): KmemObject | undefined {
 }
 
 /** "kmalloc-64 object, 40 bytes at 1234; allocated by ...; freed by ..." for reports. */
-function describe_object(cpu: Cpu, addr: number): string {
-  const object = kmem_object(cpu, addr);
+function describe_object(object: KmemObject | undefined): string {
   if (object === undefined) return "no object of the kernel's";
   return (
     `${object.state} ${object.cache} object of ${object.size} bytes at ${object.address}` +
@@ -128,15 +132,23 @@ function describe_object(cpu: Cpu, addr: number): string {
   );
 }
 
-/** Reports a kfree of something that is not a live object. */
+/**
+ * Reports a kfree of something that is not a live object. `record`: of the object that it was, if that is known; 0:
+ * whatever is at `p` now.
+ */
 export function report_bad_free(
   cpu: Cpu,
   what: "double-free" | "invalid-free",
   p: number,
   site: number,
+  record: ObjectPtr,
 ): void {
   const head = `BUG: KASAN: ${what} in ${site_text(cpu, site)}`;
-  printk(cpu, LOG_BUG, `${head}\nFree of addr ${p} by cpu ${cpu.id}: ${describe_object(cpu, p)}`);
+  // The records may be freed meanwhile. One bug, one report: the look is no use after free of the caller's.
+  kasan_disable_current(cpu);
+  const object = describe_object(record === 0 ? kmem_object(cpu, p) : object_of_record(cpu, record));
+  kasan_enable_current(cpu);
+  printk(cpu, LOG_BUG, `${head}\nFree of addr ${p} by cpu ${cpu.id}: ${object}`);
 }
 
 /** Reports, and mends, a free object that was written to since it was freed. True if it was. */
@@ -151,7 +163,11 @@ export function check_object_poison(cpu: Cpu, slab: SlabPtr, record: ObjectPtr):
     while (at < p + checked - 1 && cpu.mem.read8(at) === POISON_FREE) at++;
     const value = cpu.mem.read8(at).toString(16);
     const head = "BUG: slab use-after-free write detected: Poison overwritten";
-    printk(cpu, LOG_BUG, `${head}\n0x${value} instead of 0x6b at ${at}: ${describe_object(cpu, p)}`);
+    printk(
+      cpu,
+      LOG_BUG,
+      `${head}\n0x${value} instead of 0x6b at ${at}: ${describe_object(kmem_object(cpu, p))}`,
+    );
     cpu.mem.memset(p, POISON_FREE, checked);
   }
   kasan_enable_current(cpu);

@@ -12,7 +12,7 @@
 import { KASAN_PAGE_REDZONE, KASAN_SLAB_FREE, KASAN_SLAB_REDZONE } from "atomics-sync";
 import { FAULT_SLAB, should_fail } from "../debug/fault-inject.ts";
 import { kernel_initcall } from "../debug/image.ts";
-import { kasan_poison, kasan_unpoison } from "../debug/kasan.ts";
+import { kasan_disable_current, kasan_enable_current, kasan_poison, kasan_unpoison } from "../debug/kasan.ts";
 import { debug_check_no_obj_freed } from "../debug/objects.ts";
 import { caller_site } from "../debug/site.ts";
 import { debug_check_no_locks_freed } from "../lock/lockdep.ts";
@@ -26,6 +26,7 @@ import {
   page_address,
   page_flags,
   page_generation,
+  page_is_free,
   page_nr_pages,
   page_set_flags,
   page_set_requested,
@@ -48,19 +49,20 @@ import {
   OBJECT_ALLOC_SITE,
   OBJECT_EPOCH,
   OBJECT_FREE,
-  OBJECT_FREE_CPU,
-  OBJECT_FREE_SITE,
+  OBJECT_FREED_BY,
   OBJECT_GENERATION,
   OBJECT_LIVE,
   OBJECT_QUARANTINED,
   OBJECT_REQUESTED,
   OBJECT_STATE,
   type ObjectPtr,
+  page_slab,
   POISON_FREE,
   slab_cache,
   slab_object_address,
   slab_object_of,
   slab_of_record,
+  type SlabPtr,
   virt_to_slab,
 } from "./slab-meta.ts";
 import { check_object_poison, report_bad_free } from "./slab-report.ts";
@@ -79,6 +81,8 @@ export { __GFP_NOWARN, __GFP_ZERO, GFP_ATOMIC, GFP_KERNEL, GFP_NOIO, GFP_NOWAIT 
 export const POISON_INUSE = 0x5a;
 /** kmalloc(0): a pointer to nothing, legal to free. */
 export const ZERO_SIZE_PTR = 16;
+
+const NO_RECORD = 0 as ObjectPtr;
 
 /** Runs right after mm_init: this module imports that one. */
 export function kmem_cache_init(cpu: Cpu): void {
@@ -140,24 +144,27 @@ function hand_out(
 export function kfree(cpu: Cpu, p: number): void {
   if (p === 0 || p === ZERO_SIZE_PTR) return;
   const site = caller_site(cpu);
-  const slab = virt_to_slab(cpu, p);
+  const head = virt_to_head_page(cpu, p);
+  const slab = page_slab(cpu, head);
   if (slab === 0) {
-    kfree_large(cpu, p, site);
+    kfree_large(cpu, head, p, site);
     return;
   }
-  const record = slab_object_of(cpu, slab, p);
-  if (record === 0 || slab_object_address(cpu, slab, record) !== p) {
-    report_bad_free(cpu, "invalid-free", p, site);
+  const { kasan } = cpu.config;
+  // A late loser looks at records that were freed meanwhile: told below as the double free it is, and not here as well.
+  if (kasan) kasan_disable_current(cpu);
+  const record = record_at(cpu, slab, p);
+  const freed = kasan ? OBJECT_QUARANTINED : OBJECT_FREE;
+  // Decides which of two racing kfrees owns the free; the loser reports. Also pairs with the storeRelease in
+  // hand_out, so the winner sees the whole record.
+  const owned =
+    record !== 0 && cpu.mem.compareExchange(record + OBJECT_STATE, OBJECT_LIVE, freed) === OBJECT_LIVE;
+  if (kasan) kasan_enable_current(cpu);
+  if (!owned) {
+    report_not_owned(cpu, slab, record, p, site);
     return;
   }
   const cache = slab_cache(cpu, slab);
-  const freed = cpu.config.kasan ? OBJECT_QUARANTINED : OBJECT_FREE;
-  // Decides which of two racing kfrees owns the free; the loser reports. Also pairs with the storeRelease in
-  // hand_out, so the winner sees the whole record.
-  if (cpu.mem.compareExchange(record + OBJECT_STATE, OBJECT_LIVE, freed) !== OBJECT_LIVE) {
-    report_bad_free(cpu, "double-free", p, site);
-    return;
-  }
   const object_size = cpu.mem.read(cache + CACHE_OBJECT_SIZE);
   if (cpu.lockdep && !nothing_lives(cpu, p, object_size)) {
     // Leaked: told, and better than used after free.
@@ -167,11 +174,29 @@ export function kfree(cpu: Cpu, p: number): void {
   kasan_unpoison(cpu, p, object_size);
   cpu.mem.memset(p, POISON_FREE, object_size);
   kasan_poison(cpu, p, object_size, KASAN_SLAB_FREE);
-  cpu.mem.write16(record + OBJECT_FREE_SITE, site);
-  cpu.mem.write16(record + OBJECT_FREE_CPU, cpu.id);
+  cpu.mem.writeOnce(record + OBJECT_FREED_BY, site | (cpu.id << 16));
   spin_lock_irqsave(cpu, cache + CACHE_LOCK);
   slab_put(cpu, cache, record);
   spin_unlock_irqrestore(cpu, cache + CACHE_LOCK);
+}
+
+/** The record of the object of `slab` that starts at `p`; 0 when there is none. */
+function record_at(cpu: Cpu, slab: SlabPtr, p: number): ObjectPtr {
+  const record = slab_object_of(cpu, slab, p);
+  return record !== 0 && slab_object_address(cpu, slab, record) === p ? record : NO_RECORD;
+}
+
+/** `record` 0: no object of `slab` starts at `p`, or the slab went away during the look. */
+function report_not_owned(cpu: Cpu, slab: SlabPtr, record: ObjectPtr, p: number, site: number): void {
+  if (record !== 0) {
+    report_bad_free(cpu, "double-free", p, site, record);
+    return;
+  }
+  // Pairs with the zone lock of discard_slab: the pages of a slab are free before its records are. Who read poison for
+  // records sees that the pages are not the slab's now. Forbidden: a double free told as invalid-free. (Records that
+  // are in use again by then cannot be told from its own: the window is small, not closed.)
+  cpu.mem.fence();
+  report_bad_free(cpu, virt_to_slab(cpu, p) === slab ? "invalid-free" : "double-free", p, site, NO_RECORD);
 }
 
 /** Tells of locks held in it, queued works, armed timers. False: RCU has something in it and will come back. */
@@ -193,45 +218,45 @@ function kmalloc_large(cpu: Cpu, size: number, gfp: number, site: number): numbe
   return p;
 }
 
-/** The head of the large kmalloc object at `p`; 0 when there is none. */
-function large_kmalloc_head(cpu: Cpu, p: number): PagePtr {
-  const head = virt_to_head_page(cpu, p);
-  if (head === 0 || (page_flags(cpu, head) & PG_large_kmalloc) === 0) return 0 as PagePtr;
-  return page_address(cpu, head) === p ? head : (0 as PagePtr);
+/** Is the run `head` (0: none) a large kmalloc object at `p`? */
+function is_large_kmalloc(cpu: Cpu, head: PagePtr, p: number): boolean {
+  return head !== 0 && (page_flags(cpu, head) & PG_large_kmalloc) !== 0 && page_address(cpu, head) === p;
 }
 
-function kfree_large(cpu: Cpu, p: number, site: number): void {
-  const head = large_kmalloc_head(cpu, p);
-  if (head !== 0) {
+/** kfree of what is in no slab, but in the run `head`; 0: in none. */
+function kfree_large(cpu: Cpu, head: PagePtr, p: number, site: number): void {
+  if (is_large_kmalloc(cpu, head, p)) {
     const bytes = page_nr_pages(cpu, head) * PAGE_SIZE;
     if (!cpu.lockdep || nothing_lives(cpu, p, bytes)) put_page_run(cpu, head, site);
     return;
   }
+  // Pairs with the storeRelease in destroy_compound_run: if the head was a slab's until another kfree freed the object
+  // just now, the page is free at this second look. Forbidden: that double free is told as invalid-free.
+  cpu.mem.fence();
   // Free pages were an object once; whatever lies outside of them never was.
-  const was_object = virt_to_page(cpu, p) !== 0 && virt_to_head_page(cpu, p) === 0;
-  report_bad_free(cpu, was_object ? "double-free" : "invalid-free", p, site);
+  const page = virt_to_page(cpu, p);
+  const was_object = page !== 0 && page_is_free(cpu, page);
+  report_bad_free(cpu, was_object ? "double-free" : "invalid-free", p, site, NO_RECORD);
 }
 
 /** The record of the object that starts at `p`; 0 when there is none. */
 function object_at(cpu: Cpu, p: number): ObjectPtr {
   const slab = virt_to_slab(cpu, p);
-  if (slab === 0) return 0 as ObjectPtr;
-  const record = slab_object_of(cpu, slab, p);
-  return record !== 0 && slab_object_address(cpu, slab, record) === p ? record : (0 as ObjectPtr);
+  return slab === 0 ? NO_RECORD : record_at(cpu, slab, p);
 }
 
 /** Bytes behind `p`, at least what was asked for; 0 when `p` is not the start of an object. */
 export function ksize(cpu: Cpu, p: number): number {
   const record = object_at(cpu, p);
   if (record !== 0) return cpu.mem.read(slab_cache(cpu, slab_of_record(record)) + CACHE_OBJECT_SIZE);
-  const head = large_kmalloc_head(cpu, p);
-  return head === 0 ? 0 : page_nr_pages(cpu, head) * PAGE_SIZE;
+  const head = virt_to_head_page(cpu, p);
+  return is_large_kmalloc(cpu, head, p) ? page_nr_pages(cpu, head) * PAGE_SIZE : 0;
 }
 
 /** A number that is different for every object that has lived at `p`; 0 when `p` was never one. */
 export function kmem_generation(cpu: Cpu, p: number): number {
   const record = object_at(cpu, p);
   if (record !== 0) return cpu.mem.read(record + OBJECT_GENERATION);
-  const head = large_kmalloc_head(cpu, p);
-  return head === 0 ? 0 : page_generation(cpu, head);
+  const head = virt_to_head_page(cpu, p);
+  return is_large_kmalloc(cpu, head, p) ? page_generation(cpu, head) : 0;
 }
