@@ -153,6 +153,27 @@ describe("the nearest passing execution", () => {
     expect(renderFailure(failure)).toContain("No schedule near it passes.");
   });
 
+  it("of one context switch says so in the singular", () => {
+    const { failure } = explained(lostUpdate());
+    const measure = { from: 2, to: 1 };
+    const shrunk = {
+      ...failure.shrunk,
+      contextSwitches: measure,
+      preemptions: { from: 1, to: 1 },
+      replays: 1,
+    };
+    const found = renderFailure({ ...failure, shrunk }, { width: 200 });
+    expect(found).toMatch(/; 2 -> 1 context switch, 1 preemption, .* \(1 replay\)/);
+    const two = {
+      ...shrunk,
+      contextSwitches: { from: 3, to: 2 },
+      preemptions: { from: 0, to: 0 },
+      replays: 2,
+    };
+    const many = renderFailure({ ...failure, shrunk: two }, { width: 200 });
+    expect(many).toMatch(/; 3 -> 2 context switches, 0 preemptions, .* \(2 replays\)/);
+  });
+
   it("is no farther than one step where one step is enough", () => {
     for (const program of [lostUpdate(), messagePassing(8), bank(), abba(), useAfterFree()]) {
       const execution = new Execution(program);

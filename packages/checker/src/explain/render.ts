@@ -4,7 +4,7 @@
  */
 import { columnsOf, COLUMNS_WIDTH, cut } from "./columns.ts";
 import type { Failure } from "./failure.ts";
-import { runsText } from "./story.ts";
+import { counted, runsText } from "./story.ts";
 
 export interface RenderOptions {
   readonly width?: number;
@@ -47,16 +47,16 @@ function passingLines({ passing, runs, threads }: Failure, width: number): strin
 function shrunkLine({ shrunk, strategy, execution }: Failure): string {
   const { contextSwitches, preemptions, switchPoints } = shrunk;
   const change = (name: string, { from, to }: { from: number; to: number }): string =>
-    from === to ? `${to} ${name}` : `${from} -> ${to} ${name}`;
+    `${from === to ? "" : `${from} -> `}${counted(to, name)}`;
   const parts = [
-    change("context switches", contextSwitches),
-    change("preemptions", preemptions),
-    change("switch points", switchPoints),
+    change("context switch", contextSwitches),
+    change("preemption", preemptions),
+    change("switch point", switchPoints),
   ];
   const by = strategy === undefined ? "" : ` by ${strategy}`;
   const number = execution === undefined ? "" : ` in execution ${execution + 1}${by}`;
   const minimal = shrunk.minimal ? "; no schedule with fewer preemptions fails like this" : "";
-  return `found${number}; ${parts.join(", ")} (${shrunk.replays} replays)${minimal}`;
+  return `found${number}; ${parts.join(", ")} (${counted(shrunk.replays, "replay")})${minimal}`;
 }
 
 /** Further lines are indented by two more than the first. */

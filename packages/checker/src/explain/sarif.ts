@@ -4,6 +4,7 @@
  */
 import { ORDER_ACQUIRE, ORDER_FULL, ORDER_RELEASE, OPS } from "../op.ts";
 import type { Failure } from "./failure.ts";
+import { counted } from "./story.ts";
 import { isFold, type SourcePlace, type TraceOp } from "./trace.ts";
 
 const SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -57,7 +58,7 @@ function resultOf(failure: Failure, ruleIndex: number): object {
       ? {}
       : {
           codeFlows: [
-            { message: { text: `${failure.contextSwitches} context switches` }, threadFlows: flows },
+            { message: { text: counted(failure.contextSwitches, "context switch") }, threadFlows: flows },
           ],
         }),
     partialFingerprints: {

@@ -16,8 +16,14 @@ export function circumstances(recording: Recording, finding: Finding, contextSwi
     finding.thread < 0 ? "found after the end" : `in ${recording.threads[finding.thread] ?? "?"}`;
   const row = recording.rows.find((one) => one.index === recording.failing);
   const where = row === undefined || finding.thread < 0 ? "" : sourceOf(row);
-  const switches = contextSwitches === 1 ? "1 context switch" : `${contextSwitches} context switches`;
+  const switches = counted(contextSwitches, "context switch");
   return `${thread}${where}, after ${points(recording.schedule.length)} with ${switches}`;
+}
+
+/** `1 step`, `2 steps`. */
+export function counted(n: number, noun: string): string {
+  if (n === 1) return `1 ${noun}`;
+  return `${n} ${noun}${noun.endsWith("ch") ? "es" : "s"}`;
 }
 
 function sourceOf(row: Row): string {
