@@ -1,7 +1,8 @@
 /**
- * Spin loops: a thread that reads the same values at the same sites again, with no write of its own in between,
- * waits for somebody, whether it says pause or not. It is parked until something it read changes: searching its
- * rounds would find nothing but more of them.
+ * Spin loops: a thread that goes round, reading the same values at the same sites in the same order, with no write of
+ * its own in between, waits for somebody, whether it says pause or not. It is parked until something it read changes:
+ * searching its rounds would find nothing but more of them. Without a pause that is a guess, which a proof does not
+ * rest on: straight-line code that calls a function three times in a row looks the same.
  */
 import type { ControlledMemory } from "./controlled-memory.ts";
 import {
@@ -21,8 +22,8 @@ import {
 import { ENDED, type Thread } from "./thread.ts";
 import type { World } from "./world.ts";
 
-/** Same read at the same site with the same value: after so many it is taken for a spin loop. */
-const SPIN_REPEATS = 3;
+/** Any odd number with many bits. */
+const HASH = 0x9e3779b1;
 
 /** Has anything the parked thread read changed since? */
 export function hasChanged(world: World, thread: Thread): boolean {
@@ -46,13 +47,7 @@ export function spinsAgain(world: World, thread: Thread): boolean {
   const { mem } = thread;
   const access = accessOf(mem.kind);
   if (access === 0 || mem.site === 0 || (access !== READS && !isIdle(world, mem))) return false;
-  const { p, site } = mem;
-  const known =
-    thread.hasRead(p, world.wordAt(p), site) &&
-    (mem.kind !== OP_READ64 || thread.hasRead(p + 4, world.wordAt(p + 4), site));
-  if (known) return ++thread.spinRounds >= SPIN_REPEATS;
-  thread.spinRounds = 0;
-  return false;
+  return thread.goesRound(mem.p, seenBy(world, mem), mem.site);
 }
 
 /** The pending op is about to be executed: what does its thread spin on, should it come to a pause? */
@@ -65,7 +60,14 @@ export function noteForSpin(world: World, thread: Thread): void {
   else {
     thread.noteRead(mem.p, world.wordAt(mem.p), mem.site);
     if (mem.kind === OP_READ64) thread.noteRead(mem.p + 4, world.wordAt(mem.p + 4), mem.site);
+    thread.noteStep(mem.p, seenBy(world, mem), mem.site);
   }
+}
+
+/** What tells one look of this op from another: the word, of two words a hash. */
+function seenBy(world: World, { kind, p }: ControlledMemory): number {
+  const word = world.wordAt(p);
+  return kind === OP_READ64 ? word ^ Math.imul(world.wordAt(p + 4), HASH) : word;
 }
 
 function accessOf(kind: number): number {

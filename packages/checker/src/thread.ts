@@ -20,6 +20,11 @@ export const LAST_LOOK = -2;
 
 /** Values a spinning thread has read since it last wrote; more places than this make it wait for any write. */
 const SPIN_PLACES = 16;
+/** Reads in a row that are remembered, a power of two; rounds of up to half as many are recognised. */
+const HISTORY = 256;
+/** Rounds alike after which one more is a spin loop's; of rounds of a single read, ROUNDS_OF_ONE. */
+const ROUNDS = 2;
+const ROUNDS_OF_ONE = 3;
 
 export class Thread {
   readonly index: number;
@@ -38,7 +43,9 @@ export class Thread {
   readonly spinSite: Int32Array = new Int32Array(SPIN_PLACES);
   spinCount: number = 0;
   spinOverflow: boolean = false;
-  spinRounds: number = 0;
+  /** The same, all of them in order: three words each, the last HISTORY of `reads`. */
+  private readonly history: Int32Array = new Int32Array(3 * HISTORY);
+  private reads: number = 0;
   /** It has paused since its last read: the next read is the first of another round, and those before say nothing. */
   paused: boolean = false;
   /** world.version when it parked, LOOKS or LAST_LOOK. */
@@ -108,7 +115,7 @@ export class Thread {
   forgetReads(): void {
     this.spinCount = 0;
     this.spinOverflow = false;
-    this.spinRounds = 0;
+    this.reads = 0;
     this.paused = false;
   }
 
@@ -138,12 +145,50 @@ export class Thread {
     return false;
   }
 
-  /** This site has read this value here before, with no write of its own in between. */
-  hasRead(place: number, value: number, site: number): boolean {
-    if (this.paused) return false;
-    for (let i = 0; i < this.spinCount; i++) {
-      if (this.spinPlace[i] === place && this.spinSite[i] === site) return this.spinValue[i] === value;
+  /** Remembers it in order, too; `value` stands for all that one op has read. After noteRead. */
+  noteStep(place: number, value: number, site: number): void {
+    const at = 3 * (this.reads++ & (HISTORY - 1));
+    this.history[at] = place;
+    this.history[at + 1] = value;
+    this.history[at + 2] = site;
+  }
+
+  /** Rounds seen so far do not count: what ended its wait may end its loop. */
+  forgetRounds(): void {
+    this.reads = 0;
+  }
+
+  /** Has the thread gone round several times alike, with no write of its own, and is this read one round more? */
+  goesRound(place: number, value: number, site: number): boolean {
+    if (this.paused || !this.hasRead(place, site)) return false;
+    const longest = Math.min(this.reads, HISTORY) / ROUNDS;
+    for (let length = 1; length <= longest; length++) {
+      const at = 3 * ((this.reads - length) & (HISTORY - 1));
+      if (this.history[at] !== place || this.history[at + 2] !== site || this.history[at + 1] !== value)
+        continue;
+      const rounds = length === 1 ? ROUNDS_OF_ONE : ROUNDS;
+      if (this.reads >= rounds * length && this.repeats(length, (rounds - 1) * length)) return true;
     }
     return false;
+  }
+
+  /** This site may have read here before, with no write of its own in between. */
+  private hasRead(place: number, site: number): boolean {
+    for (let i = 0; i < this.spinCount; i++) {
+      if (this.spinPlace[i] === place && this.spinSite[i] === site) return true;
+    }
+    return this.spinOverflow;
+  }
+
+  /** Are the last `count` reads those of `length` reads before? */
+  private repeats(length: number, count: number): boolean {
+    for (let i = this.reads - count; i < this.reads; i++) {
+      const at = 3 * (i & (HISTORY - 1));
+      const before = 3 * ((i - length) & (HISTORY - 1));
+      for (let word = 0; word < 3; word++) {
+        if (this.history[at + word] !== this.history[before + word]) return false;
+      }
+    }
+    return true;
   }
 }

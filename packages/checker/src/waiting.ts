@@ -160,7 +160,7 @@ export class Waiting {
     thread.mem.kind = OP_WAKE;
     thread.mem.waitResult = result;
     // To be woken is news, whatever the word says.
-    if (result === "ok") thread.spinRounds = 0;
+    if (result === "ok") thread.forgetRounds();
     for (const monitor of this.world.monitors) monitor.woken?.(sleeper, waker);
   }
 }
