@@ -4,7 +4,9 @@
  * it emulated; `system` is what Node's and V8's own system calls took, mostly futexes.
  */
 import { readFileSync } from "node:fs";
+import type { MessagePort } from "node:worker_threads";
 import { fio_job } from "@ringside/scenarios/fio/job";
+import type { FioOutlet, FioSnapshot } from "@ringside/scenarios/fio/task";
 import type { Args, Result, Workload } from "@ringside/scenarios/workload";
 import type { Cpu } from "@ringside/core/sched/cpu";
 
@@ -12,7 +14,7 @@ import type { Cpu } from "@ringside/core/sched/cpu";
 const FIELD_MINFLT = 10;
 const FIELD_MAJFLT = 12;
 
-interface ThreadUsage {
+export interface ThreadUsage {
   /** Milliseconds. */
   readonly user: number;
   readonly system: number;
@@ -47,19 +49,32 @@ function thread_usage(): ThreadUsage {
   };
 }
 
-/** As fio_job, with the usage besides the result. */
+function usage_since(before: ThreadUsage): ThreadUsage {
+  const now = thread_usage();
+  return {
+    user: now.user - before.user,
+    system: now.system - before.system,
+    ctx: now.ctx - before.ctx,
+    majf: now.majf - before.majf,
+    minf: now.minf - before.minf,
+  };
+}
+
+/** What a running job answers (fio-status.ts). */
+export interface FioAnswer extends FioSnapshot {
+  readonly usage: ThreadUsage;
+}
+
+/** As fio_job, with the usage besides the result. args.answers: { opaque: MessagePort }, or nobody asks. */
 function fio_measured(cpu: Cpu, args: Args): Result {
   const before = thread_usage();
-  const result = fio_job(cpu, args);
-  const after = thread_usage();
-  return {
-    ...result,
-    user: after.user - before.user,
-    system: after.system - before.system,
-    ctx: after.ctx - before.ctx,
-    majf: after.majf - before.majf,
-    minf: after.minf - before.minf,
+  const answers = args["answers"] as { readonly opaque: MessagePort } | undefined;
+  const tell = (snapshot: FioSnapshot): void => {
+    const answer: FioAnswer = { ...snapshot, usage: usage_since(before) };
+    answers?.opaque.postMessage(answer);
   };
+  const outlet: FioOutlet | undefined = answers && { tell };
+  return { ...fio_job(cpu, args, outlet), ...usage_since(before) };
 }
 
 export const workloads: Readonly<Record<string, Workload>> = { "fio-measured": fio_measured };

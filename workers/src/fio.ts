@@ -7,15 +7,19 @@
  * signal ends all jobs; what they measured so far comes back.
  */
 import { ConfigError, Machine } from "./machine.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import { LOG_BUG, LOG_VIOLATION, LOG_WARN } from "@ringside/core/debug/dmesg";
 import type { FioJob } from "@ringside/fio/job/job";
 import type { JobProgress } from "@ringside/fio/output/eta";
 import type { FioRun, ThreadStat } from "@ringside/fio/stat/thread-stat";
+import { nvme_controller_counters } from "@ringside/nvme-emu/controller/counters";
 import type { FioResult } from "@ringside/scenarios/fio/task";
 import { type FioMachine, type FioPlan, type FioStage, fio_task, plan_fio } from "./fio-plan.ts";
 import { JobTrack } from "./fio-progress.ts";
 import { disk_util, type DiskCommands, dropped_lines, empty_result, thread_stat } from "./fio-stat.ts";
-import type { WorkloadResult } from "./roles.ts";
+import { every, JobQuestions } from "./fio-status.ts";
+import type { FioAnswer } from "./fio-workload.ts";
+import type { WorkloadArgs, WorkloadResult } from "./roles.ts";
 import { within } from "./within.ts";
 
 export { ConfigError };
@@ -27,17 +31,22 @@ export interface FioHooks {
   onStage?(jobs: readonly FioJob[]): void;
   /** What fio says on stderr: failed checks, I/O errors; warnings of the emulated kernel (then without a job). */
   onMessage?(text: string, job?: FioJob): void;
+  /** All that has been measured so far, every so often (ms, 1 at least) until the run ends. */
+  readonly status?: { readonly everyMs: number; readonly onReport: (run: FioRun) => void };
   readonly signal?: AbortSignal;
 }
 
 const EXTENSION = import.meta.url.endsWith(".ts") ? "ts" : "js";
 const WORKLOADS = new URL(`./fio-workload.${EXTENSION}`, import.meta.url).href;
+const WORKLOAD = "fio-measured";
 const PROGRESS_MS = 250;
 /** A job has no time limit of its own here; this is the longest time-out there is. */
 const NO_LIMIT_MS = 2 ** 31 - 1;
 /** From being told to stop to having stopped. */
 const DRAIN_MS = 60_000;
 const ADMIN_MS = 10_000;
+/** A job that does not answer by then is reported as it answered last. */
+const ANSWER_MS = 1000;
 
 /** Runs all jobs. */
 export async function run_fio(jobs: readonly FioJob[], hooks: FioHooks = {}): Promise<FioRun> {
@@ -49,6 +58,7 @@ export async function run_fio(jobs: readonly FioJob[], hooks: FioHooks = {}): Pr
       if (hooks.signal?.aborted !== true) await run.machine(machine);
     }
   } finally {
+    run.end();
     clearInterval(timer);
   }
   return run.report();
@@ -63,11 +73,20 @@ class Run {
   readonly #stats = new Map<FioJob, ThreadStat>();
   /** Names and promises of the jobs under way, for wait_for. */
   readonly #ends = new Map<FioJob, Promise<void>>();
+  /** To the jobs under way, if there are reports before their end. */
+  readonly #questions = new Map<FioJob, JobQuestions>();
+  /** Of the machine that runs now: what its disk has done. */
+  #disk: (() => DiskCommands) | undefined;
   #smart: DiskCommands = { reads: 0, writes: 0 };
   #issued: DiskCommands = { reads: 0, writes: 0 };
   /** Milliseconds with I/O in flight, and of the stages in all. */
   #busy = 0;
   #staged = 0;
+  /** The same of the stage under way. */
+  #stageBusy = 0;
+  #stageStart: number | undefined;
+  #stopReports: (() => void) | undefined;
+  #ended = false;
 
   constructor(jobs: readonly FioJob[], plan: FioPlan, hooks: FioHooks) {
     this.#jobs = jobs;
@@ -78,6 +97,28 @@ class Run {
 
   get #aborted(): boolean {
     return this.#hooks.signal?.aborted === true;
+  }
+
+  /** From the first machine's start on: jobs may have delays of their own. */
+  #startReports(): void {
+    const { status } = this.#hooks;
+    if (status === undefined || this.#stopReports !== undefined) return;
+    this.#stopReports = every(status.everyMs, async () => {
+      try {
+        const report = await this.#status();
+        if (!this.#ended) status.onReport(report);
+      } catch (error) {
+        this.#hooks.onMessage?.(
+          `no status report: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      }
+    });
+  }
+
+  /** No reports any more. */
+  end(): void {
+    this.#ended = true;
+    this.#stopReports?.();
   }
 
   tell(): void {
@@ -94,12 +135,15 @@ class Run {
     this.#hooks.signal?.addEventListener("abort", stop);
     try {
       const before = await read_smart(machine);
+      this.#disk = disk_since(machine);
+      this.#startReports();
       await this.#stages(machine, plan);
       const after = await read_smart(machine);
       this.#smart = {
         reads: this.#smart.reads + after.reads - before.reads,
         writes: this.#smart.writes + after.writes - before.writes,
       };
+      this.#disk = undefined;
     } catch (error) {
       machine.giveUp(error);
       await machine.shutdown();
@@ -133,10 +177,9 @@ class Run {
   }
 
   async #stage(machine: Machine, stage: FioStage): Promise<void> {
-    let busy = 0;
-    const start = performance.now();
+    this.#stageStart = performance.now();
     const note = (result: FioResult): void => {
-      busy = Math.max(busy, result.busyMs);
+      this.#stageBusy = Math.max(this.#stageBusy, result.busyMs);
     };
     stage.jobs.forEach((job, id) => {
       this.#ends.set(job, this.#job(machine, job, id).then(note));
@@ -145,8 +188,10 @@ class Run {
     const drained =
       this.#hooks.signal === undefined ? all : Promise.race([all, drain_limit(this.#hooks.signal)]);
     await drained;
-    this.#busy += busy;
-    this.#staged += performance.now() - start;
+    this.#busy += this.#stageBusy;
+    this.#staged += performance.now() - this.#stageStart;
+    this.#stageBusy = 0;
+    this.#stageStart = undefined;
   }
 
   /** One job from its delay to its statistics. Rejects only when the machine died. */
@@ -159,7 +204,7 @@ class Run {
     if (!this.#aborted) {
       track.started(machine.cpu, id);
       const task = fio_task(job, this.#plan.layout);
-      usage = await machine.run(id, "fio-measured", { task: { opaque: task } }, NO_LIMIT_MS);
+      usage = await this.#measured(machine, job, id, { task: { opaque: task } });
       result = (usage["result"] as { readonly opaque: unknown }).opaque as FioResult;
     }
     track.ended(result.stat.error);
@@ -170,6 +215,18 @@ class Run {
     return result;
   }
 
+  async #measured(machine: Machine, job: FioJob, id: number, args: WorkloadArgs): Promise<WorkloadResult> {
+    const questions = this.#hooks.status && new JobQuestions(machine.cpu, id);
+    if (questions === undefined) return await machine.run(id, WORKLOAD, args, NO_LIMIT_MS);
+    this.#questions.set(job, questions);
+    try {
+      return await machine.run(id, WORKLOAD, questions.handOver(args), NO_LIMIT_MS);
+    } finally {
+      this.#questions.delete(job);
+      questions.close();
+    }
+  }
+
   /** wait_for: all clones of that name. Those of earlier stages have ended. */
   async #wait_for(job: FioJob): Promise<void> {
     if (job.waitFor === undefined) return;
@@ -178,15 +235,42 @@ class Run {
     await Promise.all(others.map(async (other) => await this.#ends.get(other)));
   }
 
-  report(): FioRun {
+  /** What there is before the end: of each job its statistics, or what it answers. */
+  async #status(): Promise<FioRun> {
+    const asked = new Map(this.#questions);
+    const answers = Promise.all(Array.from(asked.values(), async (questions) => questions.ask()));
+    await Promise.race([answers, delay(ANSWER_MS, undefined, { ref: false })]);
+    const last = (job: FioJob): FioAnswer | undefined => asked.get(job)?.last;
+    const now = this.#disk?.() ?? { reads: 0, writes: 0 };
+    const commands = { reads: this.#smart.reads + now.reads, writes: this.#smart.writes + now.writes };
+    const busy = Math.max(this.#stageBusy, ...this.#jobs.map((job) => last(job)?.busyMs ?? 0));
+    const staged = this.#stageStart === undefined ? 0 : performance.now() - this.#stageStart;
+    return this.#run(last, commands, this.#busy + busy, this.#staged + staged);
+  }
+
+  #run(
+    last: (job: FioJob) => FioAnswer | undefined,
+    commands: DiskCommands,
+    busy: number,
+    staged: number,
+  ): FioRun {
     const elapsed = performance.now() - this.#start;
-    const threads = this.#jobs.map((job) => this.#stats.get(job) ?? thread_stat(job, empty_result(job), {}));
+    const threads = this.#jobs.map((job) => {
+      const { usage = {}, ...answer } = last(job) ?? {};
+      return this.#stats.get(job) ?? thread_stat(job, { ...empty_result(job), ...answer }, { ...usage });
+    });
     const used = this.#jobs.some((job) => job.options.ioengine !== "null");
     return {
       threads,
-      disks: used ? [disk_util(this.#smart, threads, this.#busy, this.#staged)] : [],
+      disks: used ? [disk_util(commands, threads, busy, staged)] : [],
       timestampMs: Date.now(),
       elapsed: Math.max(1, Math.ceil(elapsed / 1000)),
+    };
+  }
+
+  report(): FioRun {
+    return {
+      ...this.#run(() => undefined, this.#smart, this.#busy, this.#staged),
       smart: {
         ...this.#smart,
         issuedReads: this.#issued.reads,
@@ -194,6 +278,15 @@ class Run {
       },
     };
   }
+}
+
+/** The controller's own count from now on; the host reads it in shared memory. */
+function disk_since(machine: Machine): () => DiskCommands {
+  const { reads, writes } = nvme_controller_counters(machine.cpu);
+  return () => {
+    const now = nvme_controller_counters(machine.cpu);
+    return { reads: now.reads - reads, writes: now.writes - writes };
+  };
 }
 
 /** What the controller's SMART log counts. */

@@ -1,6 +1,7 @@
 /**
  * What the live view shows of a job, in the per-CPU memory of the CPU that runs it: written by the job some times a
- * second and before it sleeps, read by the host, so a figure may be a moment old but never goes back.
+ * second and before it sleeps, read by the host, so a figure may be a moment old but never goes back. One word goes
+ * the other way: the number of the last question for the job's statistics (status.ts).
  */
 import { percpu_static } from "@ringside/core/debug/image";
 import { type Cpu, per_cpu_ptr, this_cpu_ptr } from "@ringside/core/sched/cpu";
@@ -12,6 +13,7 @@ const ERROR = 4;
 /** 64-bit counts of the three directions. */
 const BYTES = 8;
 const IOS = 32;
+const ASKED = 56;
 
 export const FIO_STATE_SETUP = 1;
 export const FIO_STATE_RAMP = 2;
@@ -28,9 +30,19 @@ export interface FioCounters {
   readonly ios: readonly [read: number, write: number, trim: number];
 }
 
-/** Zeroes the counters of this CPU: a new job begins. */
+/** Zeroes the counters of this CPU: a new job begins. It may have been asked already. */
 export function fio_counters_reset(cpu: Cpu): void {
-  cpu.mem.memset(this_cpu_ptr(cpu, COUNTERS), 0, 64);
+  cpu.mem.memset(this_cpu_ptr(cpu, COUNTERS), 0, ASKED);
+}
+
+/** The host asks the job on CPU `id`; `number` is another each time, and 0 while none runs. */
+export function fio_ask(cpu: Cpu, id: number, number: number): void {
+  cpu.mem.writeOnce(per_cpu_ptr(cpu, COUNTERS, id) + ASKED, number);
+}
+
+/** The number of the last question for this CPU's job. */
+export function fio_asked(cpu: Cpu): number {
+  return cpu.mem.readOnce(this_cpu_ptr(cpu, COUNTERS) + ASKED);
 }
 
 export function fio_counters_publish(cpu: Cpu, state: number, error: number, m: Measure): void {

@@ -11,6 +11,7 @@ import type { RatePacer } from "./pacing.ts";
 import type { WrittenPieces } from "./pieces.ts";
 import { reap_all, reap_commit, reap_some } from "./reap.ts";
 import { type JobRun, run_clock, run_publish, RUN_END } from "./run.ts";
+import { STATUS_SLICE_MS, status_answer } from "./status.ts";
 import { DDIR_READ, DDIR_SYNC, DDIR_TRIM, DDIR_WRITE, type FioRegion } from "./task.ts";
 import { stamp_block, type VerifyFormat } from "./verify.ts";
 
@@ -166,10 +167,11 @@ export function sleep_until(cpu: Cpu, r: JobRun, ms: number): void {
       cpu.mem.pause();
       continue;
     }
+    status_answer(cpu, r);
     set_current_state(cpu, TASK_UNINTERRUPTIBLE);
     // Tested after the state: a stop that came before wakes nobody, one that comes later wakes this task.
     if (machine_should_stop(cpu)) set_current_state(cpu, TASK_RUNNING);
-    else schedule_timeout(cpu, left);
+    else schedule_timeout(cpu, r.outlet === undefined ? left : Math.min(left, STATUS_SLICE_MS));
   }
   if (ms >= end) r.terminate = true;
 }

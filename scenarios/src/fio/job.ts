@@ -27,7 +27,6 @@ import { ETIMEDOUT, reap_all, reap_for_room } from "./reap.ts";
 import {
   BUSY,
   JobRun,
-  MEASURE_START,
   NEXT_LOOK,
   NOW,
   ORIGIN,
@@ -39,7 +38,8 @@ import {
   run_phase_end,
   run_publish,
 } from "./run.ts";
-import { DDIR_WRITE, type FioResult, type FioTask } from "./task.ts";
+import { status_answer, status_of } from "./status.ts";
+import { DDIR_WRITE, type FioOutlet, type FioResult, type FioTask } from "./task.ts";
 
 const CLOCK_NOW = NOW;
 const CLOCK_NEXT = NEXT_LOOK;
@@ -48,11 +48,11 @@ const PUBLISH_MS = 100;
 /** Without measured latencies the clock is read every so many turns, a power of two. */
 const CLOCK_TURNS = 64;
 
-/** args.task: { opaque: FioTask }. Result: { opaque: FioResult }. */
-export function fio_job(cpu: Cpu, args: Args): Result {
+/** args.task: { opaque: FioTask }. Result: { opaque: FioResult }. Answers questions only with an `outlet`. */
+export function fio_job(cpu: Cpu, args: Args, outlet?: FioOutlet): Result {
   const task = (args["task"] as { readonly opaque: unknown }).opaque as FioTask;
   fio_counters_reset(cpu);
-  const r = new JobRun(task);
+  const r = new JobRun(task, outlet);
   run_publish(cpu, r, FIO_STATE_SETUP);
   engine_open(cpu, r.engine, task);
   begin(cpu, r);
@@ -158,6 +158,7 @@ function time_has_passed(cpu: Cpu, r: JobRun): void {
   } else run_publish(cpu, r, r.state);
   if (now >= (clock[RUN_END] as number)) r.terminate = true;
   if (now >= measure.next_ms && !r.ramping) measure.tick(now);
+  status_answer(cpu, r);
   let next = Math.min(now + PUBLISH_MS, clock[RUN_END] as number);
   next = Math.min(next, r.ramping ? (clock[RAMP_END] as number) : measure.next_ms);
   clock[CLOCK_NEXT] = next;
@@ -191,12 +192,7 @@ function search_depth(cpu: Cpu, r: JobRun, search: DepthSearch): void {
 }
 
 function result_of(cpu: Cpu, r: JobRun): FioResult {
-  const ran = run_clock(cpu, r) - (r.clock[MEASURE_START] as number);
-  const stat = r.measure.stat_of(ran);
-  stat.error = r.error;
-  stat.totalErr = r.total_err;
-  stat.firstError = r.first_error;
-  stat.latencyDepth = r.search?.depth ?? r.options.iodepth;
+  const stat = status_of(cpu, r);
   run_publish(cpu, r, FIO_STATE_FINISHING);
   return {
     stat,

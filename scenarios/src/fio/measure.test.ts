@@ -127,6 +127,25 @@ test("histograms of log_hist_msec hold each latency once", () => {
   expect(sums).toEqual([10, 10, 10]);
 });
 
+test("a histogram carries the block size of the last I/O in it, by direction, as fio's do", () => {
+  const m = measure_of({ logHistMs: 100, logs: { hist: "x" } });
+  const sizes = [512, 4096, 1024];
+  for (let now = 50; now <= 300; now += 50) {
+    m.times.fill(now);
+    for (const ddir of [DDIR_READ, DDIR_WRITE]) {
+      const bs = (sizes[Math.ceil(now / 100) - 1] as number) * (now % 100 === 0 ? 1 : 8) * (ddir + 1);
+      m.completed(ddir, bs, bs, 0);
+    }
+    if (now >= m.next_ms) m.tick(now);
+  }
+  expect(m.histograms().map(({ ddir, bs }) => [ddir, bs])).toEqual(
+    sizes.flatMap((bs) => [
+      [DDIR_READ, bs],
+      [DDIR_WRITE, 2 * bs],
+    ]),
+  );
+});
+
 test("a log that is full counts what it drops", () => {
   const log = new SampleLog(0);
   const limit = 1 << 19;

@@ -63,9 +63,13 @@ export class Measure {
   readonly #logs: Logs;
   /** bw and iops logs get a line for each I/O: then it needs the times it is submitted and completes. */
   readonly lines: boolean;
+  /** Each I/O has such a line, or a block size that a histogram may want. */
+  readonly #each: boolean;
   readonly #hist_every: number;
   #hist_ms: number = 0;
   readonly #hist_seen: Float64Array;
+  /** Block size of the last I/O, by direction: what a histogram's line carries (fio: of the I/O that ends it). */
+  readonly #last_bs: Uint32Array = new Uint32Array(3);
   readonly #hist: FioHistogram[] = [];
   /** Histograms that found the log full. */
   hist_dropped: number = 0;
@@ -90,6 +94,7 @@ export class Measure {
     this.lines = o.logAvgMs === 0 && (this.#logs.bw !== undefined || this.#logs.iops !== undefined);
     this.bandwidth = new Bandwidth(!reduced && !o.disableBw, this.#logs.bw, this.#logs.iops, o.logAvgMs);
     this.#hist_every = o.logs.hist === undefined ? 0 : o.logHistMs;
+    this.#each = this.lines || this.#hist_every > 0;
     this.#hist_seen = new Float64Array(this.#hist_every > 0 ? 3 * BUCKETS : 0);
     this.forget(0);
   }
@@ -151,11 +156,13 @@ export class Measure {
       logs.clat?.log_sample(end, this.nanoseconds(AT_ISSUE, AT_END), ddir, bs, offset);
       logs.lat?.log_sample(end, this.nanoseconds(AT_START, AT_END), ddir, bs, offset);
     }
-    if (this.lines) this.#line(ddir, bytes, bs, offset);
+    if (this.#each) this.#line(ddir, bytes, bs, offset);
   }
 
   /** Without log_avg_msec, bandwidth is that of each single I/O, in kB/s (fio: bytes * 10^6 / ns). */
   #line(ddir: number, bytes: number, bs: number, offset: number): void {
+    this.#last_bs[ddir] = bs;
+    if (!this.lines) return;
     const end = this.times[AT_END] as number;
     const ns = this.nanoseconds(AT_ISSUE, AT_END);
     const rate = ns > 0 ? Math.floor((bytes * 1e6) / ns) : 0;
@@ -216,7 +223,8 @@ export class Measure {
       }
       if (!any) continue;
       if (this.#hist.length === HISTOGRAMS_MAX) this.hist_dropped++;
-      else this.#hist.push({ time: Math.floor(now), ddir, bs: 0, buckets: counts });
+      else
+        this.#hist.push({ time: Math.floor(now), ddir, bs: this.#last_bs[ddir] as number, buckets: counts });
     }
     this.#hist_ms = now;
   }

@@ -13,7 +13,7 @@ import { largest_block, OffsetSource, smallest_block } from "./offsets.ts";
 import { DepthSearch, RatePacer, ThinkTime } from "./pacing.ts";
 import { common_divisor, WrittenPieces } from "./pieces.ts";
 import { FioRandom, STREAM_DATA } from "./random.ts";
-import { DDIR_WRITE, type FioOptions, type FioRegion, type FioTask } from "./task.ts";
+import { DDIR_WRITE, type FioOptions, type FioOutlet, type FioRegion, type FioTask } from "./task.ts";
 import { VerifyFormat } from "./verify.ts";
 
 /** Indexes of JobRun.clock. */
@@ -38,6 +38,9 @@ const MESSAGES_MAX = 10;
 
 export class JobRun {
   readonly task: FioTask;
+  /** Somebody may ask for the statistics while the job runs (status.ts); and the last question it has answered. */
+  readonly outlet: FioOutlet | undefined;
+  answered: number = 0;
   readonly options: FioOptions;
   readonly regions: readonly FioRegion[];
   readonly engine: Engine;
@@ -97,10 +100,11 @@ export class JobRun {
   readonly region_bytes: number;
   readonly block_max: number;
 
-  constructor(task: FioTask) {
+  constructor(task: FioTask, outlet?: FioOutlet) {
     const { options } = task;
     const depth = options.iodepth;
     this.task = task;
+    this.outlet = outlet;
     this.options = options;
     this.regions = task.regions;
     this.region_bytes = task.regions.reduce((sum, region) => sum + region.bytes, 0);

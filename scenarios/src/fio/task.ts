@@ -16,7 +16,7 @@ export type FioDistribution =
   | { readonly kind: "random" }
   | { readonly kind: "zipf"; readonly theta: number; readonly center?: number }
   | { readonly kind: "pareto"; readonly h: number; readonly center?: number }
-  | { readonly kind: "normal"; readonly deviation: number }
+  | { readonly kind: "normal"; readonly deviation: number; readonly center?: number }
   | {
       readonly kind: "zoned" | "zoned_abs";
       readonly zones: readonly { readonly percent: number; readonly size: number }[];
@@ -172,6 +172,18 @@ export interface FioStat {
   totalErr: number;
   firstError: number;
   latencyDepth: number;
+}
+
+/** What a job has measured so far. */
+export interface FioSnapshot {
+  readonly stat: FioStat;
+  /** Milliseconds with I/O in flight. */
+  readonly busyMs: number;
+}
+
+/** Takes a running job's answers away; what it is told stays the job's, and must be copied before it returns. */
+export interface FioOutlet {
+  tell(snapshot: FioSnapshot): void;
 }
 
 export interface FioResult {
