@@ -1,13 +1,14 @@
 /**
  * A section's options, read into a draft in fio's order: general ones by priority, then those of the engine, which
- * the general ones have chosen. All of them are read even if one is wrong, so that all errors are told.
+ * the general ones have chosen. On the command line they are read as they stand, and nothing is replaced. All of
+ * them are read even if one is wrong, so that all errors are told.
  */
 import type { Draft } from "./draft.ts";
 import { COMMAND_LINE, type JobFileError, jobError } from "./errors.ts";
 import type { OptionSpec } from "./option.ts";
 import type { OptionText } from "./sections.ts";
 import { type Surroundings, substitute } from "./substitute.ts";
-import { closestOption, findOption, isOnlyFios } from "./table.ts";
+import { closestOption, findOption, isOnlyFios, takesArgument } from "./table.ts";
 
 /** Canonical name and value as written ("" if bare): what "job options" of the JSON repeats. */
 export type Given = readonly [key: string, value: string];
@@ -19,13 +20,16 @@ export interface Applied {
 
 interface Entry {
   readonly text: OptionText;
+  /** The text with what ${NAME} and $keywords stand for. */
+  readonly replaced: string;
   readonly key: string;
   readonly value: string | undefined;
   readonly option: OptionSpec | undefined;
 }
 
 function entryOf(text: OptionText, around: Surroundings): Entry | JobFileError {
-  const replaced = substitute(text.text, around);
+  // fio takes the command line as it is
+  const replaced = text.file === COMMAND_LINE ? text.text : substitute(text.text, around);
   if (replaced === undefined) {
     return jobError(text, text.text, "arithmetic of + - * / on whole numbers", [
       `fio: failed parsing ${text.text}`,
@@ -34,16 +38,24 @@ function entryOf(text: OptionText, around: Surroundings): Entry | JobFileError {
   const equals = replaced.indexOf("=");
   const key = (equals < 0 ? replaced : replaced.slice(0, equals)).trimEnd();
   const value = equals < 0 ? undefined : replaced.slice(equals + 1);
-  return { text, key, value, option: findOption(key) };
+  return { text, replaced, key, value, option: findOption(key) };
 }
 
-function unknown(entry: Entry): JobFileError {
-  const { text, key } = entry;
-  const written = text.file === COMMAND_LINE ? `--${text.text}` : text.text;
+/** Whether the job has the option: a general one, or one of its engine. */
+function hasOption(draft: Draft, option: OptionSpec): boolean {
+  return option.engines === undefined || option.engines.some((engine) => engine === draft.engine);
+}
+
+function unknown(entry: Entry, draft: Draft): JobFileError {
+  const { text, key, option } = entry;
+  // by then an engine with options of its own has had the text to itself
+  const hasOwn = draft.engine === "io_uring" || draft.engine === "libaio";
+  const written = hasOwn ? entry.replaced : text.text;
   const own =
-    text.file === COMMAND_LINE ? `fio: unrecognized option '${written}'` : `Bad option <${written}>`;
-  if (entry.option?.engine === true) {
-    return jobError(text, text.text, "ioengine=io_uring in a job with this option", [own]);
+    text.file === COMMAND_LINE ? `fio: unrecognized option '--${text.text}'` : `Bad option <${written}>`;
+  if (option !== undefined) {
+    const before = text.file === COMMAND_LINE ? " before this option" : " in a job with this option";
+    return jobError(text, text.text, `ioengine=${option.engines?.join(" or ")}${before}`, [own]);
   }
   if (isOnlyFios(key)) {
     return jobError(text, text.text, "an option that is supported here; this one only fio has", [own]);
@@ -54,10 +66,24 @@ function unknown(entry: Entry): JobFileError {
 }
 
 function applyOne(entry: Entry, draft: Draft): JobFileError | undefined {
-  const complaint = entry.option?.apply(draft, entry.value);
+  const { text, key, option } = entry;
+  if (option === undefined || !hasOption(draft, option)) return unknown(entry, draft);
+  if (text.file === COMMAND_LINE && (entry.value ?? "") === "" && takesArgument(key)) {
+    return jobError(text, text.text, `--${key}=value`, [`fio: option ${key} requires an argument`]);
+  }
+  const complaint = option.apply(draft, entry.value);
   if (complaint === undefined) return undefined;
-  const own = [...complaint.fio, `fio: failed parsing ${entry.text.text}`];
-  return jobError(entry.text, entry.text.text, complaint.expected, own);
+  // fio has cut off the value of an engine's option in a job file
+  const failed = option.engines === undefined || text.file === COMMAND_LINE ? text.text : key;
+  return jobError(text, text.text, complaint.expected, [...complaint.fio, `fio: failed parsing ${failed}`]);
+}
+
+/** In a job file, the engine's options come behind all others, for which the engine may stand anywhere. */
+function inOrder(entries: readonly Entry[]): Entry[] {
+  if (entries.some(({ text }) => text.file === COMMAND_LINE)) return [...entries];
+  const late = ({ option }: Entry): boolean => option === undefined || option.engines !== undefined;
+  const byPriority = entries.toSorted((a, b) => (b.option?.priority ?? 0) - (a.option?.priority ?? 0));
+  return [...byPriority.filter((entry) => !late(entry)), ...byPriority.filter(late)];
 }
 
 export function applyOptions(draft: Draft, texts: readonly OptionText[], around: Surroundings): Applied {
@@ -68,19 +94,11 @@ export function applyOptions(draft: Draft, texts: readonly OptionText[], around:
     if ("message" in entry) errors.push(entry);
     else entries.push(entry);
   }
-  entries.sort((a, b) => (b.option?.priority ?? 0) - (a.option?.priority ?? 0));
-  const general = entries.filter(({ option }) => option !== undefined && option.engine !== true);
-  const engines = entries.filter(({ option }) => option === undefined || option.engine === true);
   const given: Given[] = [];
-  const apply = (entry: Entry): void => {
+  for (const entry of inOrder(entries)) {
     const error = applyOne(entry, draft);
     if (error !== undefined) errors.push(error);
     else given.push([entry.option?.name ?? entry.key, entry.value ?? ""]);
-  };
-  for (const entry of general) apply(entry);
-  for (const entry of engines) {
-    if (entry.option === undefined || draft.engine !== "io_uring") errors.push(unknown(entry));
-    else apply(entry);
   }
   return { given, errors };
 }

@@ -12,6 +12,8 @@ export interface Share {
   readonly percent: number;
 }
 
+export type Engine = "io_uring" | "libaio" | "null";
+
 export interface Draft {
   /** name=: what a section's job is called in the output; as in fio, its first clone only. Never inherited. */
   name?: string;
@@ -26,14 +28,14 @@ export interface Draft {
   offsetIncrement: Share;
   /** Bytes of each file; 0: as size says. */
   filesize: number;
-  /** As written; absent: named after the job. */
-  filename?: string;
+  /** Of all filename options so far, [global]'s too: fio adds to them. None: named after the job. */
+  files: readonly string[];
   numjobs: number;
   stonewall: boolean;
   newGroup: boolean;
   waitFor?: string;
   /** The engine that the job names; its own options need it. */
-  engine?: "io_uring" | "libaio" | "null";
+  engine?: Engine;
   /** Options that fio treats differently when they were given at all. */
   randseedGiven: boolean;
   verifyGiven: boolean;
@@ -205,6 +207,7 @@ export function newDraft(): Draft {
     offset: NOTHING,
     offsetIncrement: NOTHING,
     filesize: 0,
+    files: [],
     numjobs: 1,
     stonewall: false,
     newGroup: false,

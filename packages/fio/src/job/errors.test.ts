@@ -52,6 +52,11 @@ describe("an error", () => {
     expect(errors.at(-1)?.message).toContain("fio: job a dropped");
   });
 
+  it("of an earlier section or job comes before those behind it, as in fio", () => {
+    expect(errorsOf("[a]\nbs=0\n[b]\nnosuch=1\n[\n").map(({ line }) => line)).toEqual([2]);
+    expect(errorsOf("[a]\nwait_for=z\n[b]\nnosuch=1\n").map(({ line }) => line)).toEqual([1]);
+  });
+
   it("of a [global] drops the file, as fio", () => {
     const [error] = errorsOf("[global]\nbs=x\n[a]\n");
     expect(error?.message).toContain("fio: job global dropped");

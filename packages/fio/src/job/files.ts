@@ -14,8 +14,9 @@ export function isNamespace(file: string): boolean {
 /** fio's list: names apart by colons, `\:` for a colon in a name. */
 export function splitNames(text: string): string[] {
   return text
+    .trim()
     .split(/(?<!\\):/)
-    .map((name) => name.replaceAll("\\:", ":").trim())
+    .map((name) => name.replaceAll("\\:", ":"))
     .filter((name) => name !== "");
 }
 

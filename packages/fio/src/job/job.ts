@@ -33,7 +33,7 @@ export type Distribution =
   | { readonly kind: "random" }
   | { readonly kind: "zipf"; readonly theta: number; readonly center?: number }
   | { readonly kind: "pareto"; readonly h: number; readonly center?: number }
-  | { readonly kind: "normal"; readonly deviation: number }
+  | { readonly kind: "normal"; readonly deviation: number; readonly center?: number }
   | {
       readonly kind: "zoned" | "zoned_abs";
       readonly zones: readonly { readonly percent: number; readonly size: number }[];

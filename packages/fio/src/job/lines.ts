@@ -15,10 +15,21 @@ export interface Line extends Place {
 
 const PRAGMA = /^;emu(?:\s+(.*))?$/;
 
+const BLANKS = " \t\n\v\f\r";
+
+/** Blanks in front and blanks or control characters behind, as C has them: a byte order mark is none. */
+function strip(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && BLANKS.includes(text.charAt(start))) start++;
+  while (end > start && (text.charCodeAt(end - 1) <= 0x20 || text.charCodeAt(end - 1) === 0x7f)) end--;
+  return text.slice(start, end);
+}
+
 /** `text` without its comment and the blanks around it. */
 export function stripComment(text: string): string {
   const end = text.search(/[;#]/);
-  return (end < 0 ? text : text.slice(0, end)).trim();
+  return strip(end < 0 ? text : text.slice(0, end));
 }
 
 function pragmaOf(raw: string): string | undefined {

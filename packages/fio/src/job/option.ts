@@ -2,7 +2,7 @@
  * What the table says of an option, and makers for the usual kinds. An option is a name, what it expects and
  * how its value goes into the draft; it answers with a complaint when the value is none.
  */
-import type { Draft } from "./draft.ts";
+import type { Draft, Engine } from "./draft.ts";
 import type { Complaint } from "./errors.ts";
 import type { PerDdir } from "./job.ts";
 import {
@@ -20,13 +20,15 @@ export interface OptionSpec {
   readonly alias?: string;
   /** fio reads options of higher priority first, whatever the file's order. */
   readonly priority?: number;
-  /** An option of the io_uring engine: unknown to jobs that do not name it. */
-  readonly engine?: true;
+  /** The engines that have the option: unknown to jobs that name none of them. */
+  readonly engines?: readonly Engine[];
+  /** It may stand bare in a job file, but not on the command line. */
+  readonly argument?: true;
   /** `value` is undefined when the option stands bare. */
   apply(draft: Draft, value: string | undefined): Complaint | undefined;
 }
 
-export type Named = Pick<OptionSpec, "name" | "alias" | "engine" | "priority">;
+export type Named = Pick<OptionSpec, "name" | "alias" | "engines" | "priority">;
 
 /** Name and alias in fio's notation "name|alias". */
 export function named(text: string): Named {
@@ -50,6 +52,7 @@ export interface Bounds {
 }
 
 export const INT_MAX: number = 2 ** 31 - 1;
+export const UINT_MAX: number = 2 ** 32 - 1;
 
 function outOfBounds(
   name: string,
@@ -58,9 +61,19 @@ function outOfBounds(
   max: number,
   expected: string,
 ): Complaint | undefined {
-  if (value < min) return complain(expected, `${name}: min value out of range: ${value} (${min} min)`);
-  if (value > max) return complain(expected, `${name}: max value out of range: ${value} (${max} max)`);
-  return undefined;
+  // fio compares 32 bits with a sign: 3g is below 1
+  const wrapped = max === INT_MAX && min > 0 && value > max && (value | 0) < min;
+  if (value < min || wrapped) {
+    return complain(expected, `${name}: min value out of range: ${value} (${min} min)`);
+  }
+  if (value <= max) return undefined;
+  // without a bound of its own, fio keeps the lower bits without a word
+  const bound = max < INT_MAX ? [`${name}: max value out of range: ${value} (${max} max)`] : [];
+  return complain(expected, ...bound);
+}
+
+function noZones(name: string, expected: string): Complaint {
+  return complain(expected, `${name}: 'z' suffix isn't applicable`);
 }
 
 function boundsText(min: number, max: number): string {
@@ -80,7 +93,7 @@ export function integer(
     ...names,
     apply(draft, value) {
       if (value === undefined) return missing(names.name, expected);
-      if (value.endsWith("z")) return complain(expected, `${names.name}: 'z' suffix isn't applicable`);
+      if (value.endsWith("z")) return noZones(names.name, expected);
       const amount = readAmount(value);
       if (amount === undefined || amount.percent) return complain(expected);
       const bad = outOfBounds(names.name, amount.value, min, max, expected);
@@ -90,16 +103,23 @@ export function integer(
   };
 }
 
-/** A time; without suffix in `unit`. `set` gets microseconds. */
-export function time(text: string, unit: "s" | "us", set: (draft: Draft, us: number) => void): OptionSpec {
+/** A time of at most `max` microseconds; without suffix in `unit`. `set` gets microseconds. */
+export function time(
+  text: string,
+  unit: "s" | "us",
+  set: (draft: Draft, us: number) => void,
+  max: number = Number.MAX_SAFE_INTEGER,
+): OptionSpec {
   const names = named(text);
-  const expected = `a time: a number with ${TIME_SUFFIXES} (without: ${unit})`;
+  const bound = max === UINT_MAX ? ", up to 71m" : "";
+  const expected = `a time: a number with ${TIME_SUFFIXES} (without: ${unit})${bound}`;
   return {
     ...names,
     apply(draft, value) {
       if (value === undefined) return missing(names.name, expected);
+      if (value.endsWith("z")) return noZones(names.name, expected);
       const us = readTime(value, unit === "s" ? 1_000_000 : 1);
-      if (us === undefined || us < 0) return complain(expected);
+      if (us === undefined || us < 0 || us > max) return complain(expected);
       set(draft, us);
       return undefined;
     },
@@ -119,7 +139,7 @@ export function flag(
     apply(draft, value) {
       if (value === undefined && kind === "value") return missing(names.name, expected);
       const number = value === undefined ? 1 : readPlain(value);
-      if (number === undefined) return complain(expected);
+      if (number === undefined || number > UINT_MAX) return complain(expected);
       if (kind === "value" && number > 1) {
         return complain(expected, `max value out of range: ${number} (1 max)`);
       }
@@ -170,8 +190,8 @@ export function words(
 }
 
 /**
- * Values for read, write and trim: one for all, two for read and for write with trim, or three. A first one left
- * out (`,8k`) keeps what it was; so do the rest after a comma at the end (`8k,`).
+ * Values for read, write and trim: one for all, two for read and for write with trim, or three. One left out
+ * (`,8k`, `4k,,8k`) keeps what it was; so do the rest after a comma at the end (`8k,`).
  */
 export function perDdir(
   value: string,
@@ -183,8 +203,9 @@ export function perDdir(
   if (open) texts.pop();
   const next: [number, number, number] = [...old];
   if (texts.length > 3) return complain("at most three values: read,write,trim");
+  const none = texts.every((text) => text === "");
   for (const [index, text] of texts.entries()) {
-    if (index === 0 && text === "" && texts.length > 1) continue;
+    if (text === "" && !none) continue;
     const result = read(text);
     if (typeof result !== "number") return result;
     next[index] = result;
@@ -200,16 +221,15 @@ export function amounts(
   min: number,
   get: (draft: Draft) => PerDdir<number>,
   set: (draft: Draft, value: PerDdir<number>) => void,
+  max: number = Number.MAX_SAFE_INTEGER,
 ): OptionSpec {
   const names = named(text);
   const expected = `read[,write[,trim]], each at least ${min}, with ${BYTE_SUFFIXES}`;
   const read = (one: string): number | Complaint => {
-    if (one.endsWith("z")) return complain(expected, `${names.name}: 'z' suffix isn't applicable`);
+    if (one.endsWith("z")) return noZones(names.name, expected);
     const amount: Amount | undefined = readAmount(one);
-    if (amount === undefined || amount.percent || amount.value > Number.MAX_SAFE_INTEGER) {
-      return complain(expected);
-    }
-    const bad = outOfBounds(names.name, amount.value, min, Number.MAX_SAFE_INTEGER, expected);
+    if (amount === undefined || amount.percent || amount.value > max) return complain(expected);
+    const bad = outOfBounds(names.name, amount.value, min, max, expected);
     return bad ?? amount.value;
   };
   return {

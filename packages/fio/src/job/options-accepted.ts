@@ -3,7 +3,7 @@
  * ignored in silence; only what is true anyway (thread, registerfiles, zonemode=none) is taken without a word.
  */
 import type { Complaint } from "./errors.ts";
-import { choice, complain, flag, integer, named, type OptionSpec, words } from "./option.ts";
+import { choice, complain, flag, integer, missing, named, type OptionSpec, words } from "./option.ts";
 import { readAmount } from "./units.ts";
 
 /** `option` with a note behind it when it was fine. */
@@ -29,7 +29,8 @@ function nothing(): void {
 const nice: OptionSpec = {
   name: "nice",
   apply(_draft, value): Complaint | undefined {
-    const amount = readAmount(value ?? "");
+    if (value === undefined) return missing("nice", "-20 ... 19");
+    const amount = readAmount(value);
     if (amount === undefined || amount.percent) return complain("-20 ... 19");
     const own = amount.value < -20 ? ["min", -20] : amount.value > 19 ? ["max", 19] : undefined;
     if (own === undefined) return undefined;
@@ -48,6 +49,8 @@ const memory: OptionSpec = {
   },
 };
 
+const IO_URING = ["io_uring"] as const;
+const NOWAIT = ["io_uring", "libaio"] as const;
 const SQPOLL = "the ring has no submission thread";
 
 export const ACCEPTED_OPTIONS: readonly OptionSpec[] = [
@@ -65,18 +68,18 @@ export const ACCEPTED_OPTIONS: readonly OptionSpec[] = [
   noted(words("directory", "a directory", nothing), "files are regions of the namespace"),
   flag("thread", "bare", nothing),
   choice("zonemode", { none: 0 }, nothing, ["strided", "zbd"]),
-  { ...flag("registerfiles", "bare", nothing), engine: true },
-  { ...noted(flag("sqthread_poll", "bare", nothing), SQPOLL), engine: true },
-  { ...noted(integer("sqthread_poll_cpu", {}, nothing), SQPOLL), engine: true },
-  { ...noted(integer("nonvectored", {}, nothing), "single buffers are always read so"), engine: true },
-  { ...noted(integer("uncached", {}, nothing), "there is no page cache"), engine: true },
-  { ...noted(flag("nowait", "value", nothing), "a submission never blocks on the device"), engine: true },
+  { ...flag("registerfiles", "bare", nothing), engines: IO_URING },
+  { ...noted(flag("sqthread_poll", "bare", nothing), SQPOLL), engines: IO_URING },
+  { ...noted(integer("sqthread_poll_cpu", {}, nothing), SQPOLL), engines: IO_URING },
+  { ...noted(integer("nonvectored", {}, nothing), "single buffers are always read so"), engines: IO_URING },
+  { ...noted(integer("uncached", {}, nothing), "there is no page cache"), engines: IO_URING },
+  { ...noted(flag("nowait", "value", nothing), "a submission never blocks on the device"), engines: NOWAIT },
   {
     ...noted(integer("force_async", {}, nothing), "requests are issued where they are submitted"),
-    engine: true,
+    engines: IO_URING,
   },
   {
     ...noted(choice("cmd_type", { nvme: 0 }, nothing), "commands come through the block layer"),
-    engine: true,
+    engines: IO_URING,
   },
 ];

@@ -1,6 +1,7 @@
 /** Options that say what is transferred: direction, block sizes, engine, depth, region. */
 import type { Draft, Share } from "./draft.ts";
 import type { Complaint } from "./errors.ts";
+import { splitNames } from "./files.ts";
 import type { PerDdir, Rw } from "./job.ts";
 import {
   amounts,
@@ -11,8 +12,7 @@ import {
   missing,
   named,
   type OptionSpec,
-  perDdir,
-  words,
+  UINT_MAX,
 } from "./option.ts";
 import { readBssplit, splitLists } from "./split.ts";
 import { BYTE_SUFFIXES, readAmount } from "./units.ts";
@@ -47,7 +47,9 @@ function readRw(text: string, sequencer: Rw["sequencer"]): Rw | Complaint {
   const [ddirs, random, trimwrite] = pattern;
   const amount = postfix === undefined ? undefined : readAmount(postfix.trim());
   const number = amount?.value ?? 0;
-  if (postfix !== undefined && (amount === undefined || amount.percent || number < (random ? 1 : 0))) {
+  // fio reads no suffix behind the count of a random one: randread:8k is 8
+  const odd = amount === undefined || amount.percent || (random && !/^\s*\d+\s*$/.test(postfix ?? ""));
+  if (postfix !== undefined && (odd || number < (random ? 1 : 0))) {
     const what = random ? "I/Os between new offsets, at least 1" : "bytes to skip after each I/O";
     return complain(`${name}:N with ${what}`, "fio: rw postfix parsing failed");
   }
@@ -73,7 +75,7 @@ const blockRange: OptionSpec = {
     const ranges = value.split(",");
     const min: [number, number, number] = [...draft.minBs];
     const max: [number, number, number] = [...draft.maxBs];
-    if (ranges.length > 3) return complain(expected);
+    if (ranges.length > 3 || ranges.every((range) => range === "")) return complain(expected);
     for (const [index, range] of ranges.entries()) {
       if (range === "" && ranges.length > 1) continue;
       const [low = "", high = "", ...rest] = range.split(range.includes("-") ? "-" : ":");
@@ -100,7 +102,9 @@ const blockSplit: OptionSpec = {
     if (value === undefined) return missing("bssplit", expected);
     const lists = splitLists(value, readBssplit);
     if (typeof lists === "string") return complain(expected, lists);
-    draft.options.bssplit = lists;
+    const old = draft.options.bssplit;
+    const kept = (ddir: 0 | 1 | 2): (typeof old)[0] => (lists[ddir].length > 0 ? lists[ddir] : old[ddir]);
+    draft.options.bssplit = [kept(0), kept(1), kept(2)];
     const ends = lists.map((list, ddir): [number, number] => {
       const sizes = list.map((share) => share.bytes);
       if (sizes.length === 0) return [draft.minBs[ddir] ?? 0, draft.maxBs[ddir] ?? 0];
@@ -149,17 +153,15 @@ const engine: OptionSpec = {
   },
 };
 
-const rate: OptionSpec = {
-  ...named("rate_iops"),
+const filename: OptionSpec = {
+  ...named("filename"),
+  priority: -1,
   apply(draft, value) {
-    const expected = "I/Os a second: read[,write[,trim]]";
-    if (value === undefined) return missing("rate_iops", expected);
-    const result = perDdir(value, draft.options.rateIops, (text) => {
-      const amount = readAmount(text);
-      return amount === undefined || amount.percent || amount.value < 0 ? complain(expected) : amount.value;
-    });
-    if (!Array.isArray(result)) return result as Complaint;
-    draft.options.rateIops = result as unknown as PerDdir<number>;
+    const expected = "file names apart by colons";
+    if (value === undefined) return missing("filename", expected);
+    const names = splitNames(value);
+    if (names.length === 0) return complain(expected);
+    draft.files = [...draft.files, ...names];
     return undefined;
   },
 };
@@ -226,12 +228,7 @@ export const IO_OPTIONS: readonly OptionSpec[] = [
   integer("rwmixwrite", { max: 100 }, (draft, percent) => {
     draft.options.rwmixread = 100 - percent;
   }),
-  {
-    ...words("filename", "file names apart by colons", (draft, name) => {
-      draft.filename = name;
-    }),
-    priority: -1,
-  },
+  filename,
   flag("direct", "value", (draft, on) => {
     draft.options.direct = on;
   }),
@@ -246,7 +243,15 @@ export const IO_OPTIONS: readonly OptionSpec[] = [
       draft.options.rate = value;
     },
   ),
-  rate,
+  amounts(
+    "rate_iops",
+    0,
+    (draft) => draft.options.rateIops,
+    (draft, value) => {
+      draft.options.rateIops = value;
+    },
+    UINT_MAX,
+  ),
   integer("fsync", {}, (draft, count) => {
     draft.options.fsync = count;
   }),
@@ -257,18 +262,18 @@ export const IO_OPTIONS: readonly OptionSpec[] = [
     ...flag("hipri", "bare", (draft, on) => {
       draft.options.hipri = on;
     }),
-    engine: true,
+    engines: ["io_uring"],
   },
   {
     ...flag("fixedbufs", "bare", (draft, on) => {
       draft.options.fixedbufs = on;
     }),
-    engine: true,
+    engines: ["io_uring"],
   },
   {
     ...flag("gpu_dmabuf", "bare", (draft, on) => {
       draft.dmabuf = on;
     }),
-    engine: true,
+    engines: ["io_uring"],
   },
 ];

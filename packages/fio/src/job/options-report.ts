@@ -22,7 +22,10 @@ const percentiles: OptionSpec = {
       if (percent > 100) {
         return complain(expected, `value out of range: ${percent.toFixed(6)} (range max: 100.000000)`);
       }
-      if (percent <= 0) return complain(expected);
+      if (percent < 0) {
+        return complain(expected, `value out of range: ${percent.toFixed(6)} (range min: 0.000000)`);
+      }
+      if (percent === 0) return complain(expected);
       list.push(percent);
     }
     draft.options.percentileList = list.sort((a, b) => a - b);
@@ -30,12 +33,13 @@ const percentiles: OptionSpec = {
   },
 };
 
-/** A log's prefix; bare: the job's name. */
+/** A log's prefix; bare: the one said before, else the job's name. */
 function log(name: string, key: keyof Draft["logs"]): OptionSpec {
   return {
     name,
+    argument: true,
     apply(draft, value) {
-      draft.logs[key] = value ?? "";
+      draft.logs[key] = value ?? draft.logs[key] ?? "";
       return undefined;
     },
   };

@@ -11,6 +11,7 @@ import {
   type OptionSpec,
   perDdir,
   time,
+  UINT_MAX,
   words,
 } from "./option.ts";
 import { readFloat, readTime, TIME_SUFFIXES } from "./units.ts";
@@ -23,6 +24,7 @@ const maxLatency: OptionSpec = {
   apply(draft, value) {
     const expected = `times for read[,write[,trim]] with ${TIME_SUFFIXES} (without: us)`;
     if (value === undefined) return missing("max_latency", expected);
+    if (value.endsWith("z")) return complain(expected, "max_latency: 'z' suffix isn't applicable");
     const result = perDdir(
       value,
       draft.options.maxLatencyUs,
@@ -37,7 +39,8 @@ const maxLatency: OptionSpec = {
 const latencyPercentile: OptionSpec = {
   ...named("latency_percentile"),
   apply(draft, value) {
-    const percent = readFloat(value ?? "");
+    if (value === undefined) return missing("latency_percentile", "a percentage, 0 ... 100");
+    const percent = readFloat(value);
     if (percent === undefined)
       return complain("a percentage, 0 ... 100", `not a floating point value: ${value}`);
     if (percent < 0 || percent > 100) {
@@ -77,12 +80,22 @@ export const TIME_OPTIONS: readonly OptionSpec[] = [
   words("wait_for", "the name of an earlier job", (draft, name) => {
     draft.waitFor = name;
   }),
-  time("thinktime", "us", (draft, us) => {
-    draft.options.thinktimeUs = us;
-  }),
-  time("thinktime_spin", "us", (draft, us) => {
-    draft.options.thinktimeSpinUs = us;
-  }),
+  time(
+    "thinktime",
+    "us",
+    (draft, us) => {
+      draft.options.thinktimeUs = us;
+    },
+    UINT_MAX,
+  ),
+  time(
+    "thinktime_spin",
+    "us",
+    (draft, us) => {
+      draft.options.thinktimeSpinUs = us;
+    },
+    UINT_MAX,
+  ),
   integer("thinktime_blocks", { min: 1 }, (draft, blocks) => {
     draft.options.thinktimeBlocks = blocks;
   }),

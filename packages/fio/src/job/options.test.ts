@@ -139,6 +139,7 @@ describe("random_distribution", () => {
     ["zipf:1.2:0.5", { kind: "zipf", theta: 1.2, center: 0.5 }],
     ["pareto:0.3", { kind: "pareto", h: 0.3 }],
     ["normal:20", { kind: "normal", deviation: 20 }],
+    ["normal:20:0.25", { kind: "normal", deviation: 20, center: 0.25 }],
   ])("%s", (text, expected) => {
     expect(optionsOf(`random_distribution=${text}`).distribution).toEqual([expected, expected, expected]);
   });

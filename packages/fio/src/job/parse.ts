@@ -1,7 +1,7 @@
 /**
  * Job files and command-line jobs, as fio 3.33 reads them: `parseJobFiles`, `parseCommandLine`.
  *
- * The first section with an error ends the reading and the run: all errors of that section are told, nothing
+ * The first section or job with an error ends the reading and the run: all errors of that section are told, nothing
  * runs. Further job files begin behind a stonewall and with fresh defaults: a [global] is for its own file.
  * Where fio would quietly take something else than what is written (an unknown suffix, a value cut in the
  * middle, a missing include), this refuses; README.md lists these places.
@@ -14,7 +14,7 @@ import { applyPragmas } from "./pragmas.ts";
 import { isGlobal, type JobFile, type OptionText, readSections, type Section } from "./sections.ts";
 import { expand, type Pending } from "./stages.ts";
 import type { Surroundings } from "./substitute.ts";
-import { findOption } from "./table.ts";
+import { takesArgument } from "./table.ts";
 
 /** What parsing needs to know of the world. */
 export interface JobEnv extends Surroundings {
@@ -53,17 +53,20 @@ export interface Reading {
   errors: readonly JobFileError[];
 }
 
-function skipped(section: Section, filter: JobFilter): boolean {
-  if (section.global || filter.sections === undefined || filter.sections.length === 0) return false;
-  return !filter.sections.includes(section.name);
+function wants(section: string, filter: JobFilter): boolean {
+  if (filter.sections === undefined || filter.sections.length === 0) return true;
+  return isGlobal(section) || filter.sections.includes(section);
 }
 
 function readSection(
   section: Section,
   defaults: Draft,
+  stonewall: boolean,
   env: JobEnv,
 ): { draft: Draft; given: readonly Given[]; errors: readonly JobFileError[] } {
   const draft = section.global ? defaults : copyDraft(defaults);
+  // its own stonewall=0 stands
+  if (stonewall) draft.stonewall = true;
   const bad = applyPragmas(draft.emulator, section.pragmas);
   const { given, errors } = applyOptions(draft, section.options, env);
   return { draft, given, errors: [...errors, ...bad] };
@@ -76,21 +79,13 @@ function dropped(errors: readonly JobFileError[], name: string): JobFileError[] 
   return last === undefined ? [] : [...all, withLine(last, `fio: job ${name} dropped`)];
 }
 
-function readFile(
-  file: JobFile,
-  defaults: Draft,
-  stonewall: boolean,
-  env: JobEnv,
-  filter: JobFilter,
-  to: Reading,
-): void {
+function readFile(file: JobFile, defaults: Draft, stonewall: boolean, env: JobEnv, to: Reading): void {
   to.shown.push([]);
   to.errors = applyPragmas(defaults.emulator, file.pragmas);
   if (to.errors.length > 0) return;
   let first = stonewall;
   for (const section of file.sections) {
-    if (skipped(section, filter)) continue;
-    const { draft, given, errors } = readSection(section, defaults, env);
+    const { draft, given, errors } = readSection(section, defaults, first && !section.global, env);
     if (errors.length > 0) {
       to.errors = dropped(errors, section.name);
       return;
@@ -100,11 +95,11 @@ function readFile(
     const told = section.global ? [...to.globals] : given;
     to.shown.at(-1)?.push({ name: section.name, global: section.global, given: told });
     if (section.global) continue;
-    if (first) draft.stonewall = true;
     first = false;
     const { name, file: from, line } = section;
     to.pending.push({ name, draft, given, file: from, line });
   }
+  to.errors = file.errors;
 }
 
 function readSources(
@@ -115,13 +110,10 @@ function readSources(
   to: Reading,
 ): void {
   for (const [index, source] of sources.entries()) {
-    const parts = readSections(source.name, source.text, (path) => env.read(path));
-    if ("errors" in parts) {
-      to.errors = parts.errors;
-      return;
-    }
+    const wanted = (name: string): boolean => wants(name, filter);
+    const file = readSections(source.name, source.text, (path) => env.read(path), wanted);
     if (index > 0) to.globals = [];
-    readFile(parts.file, index === 0 ? defaults : newDraft(), index > 0, env, filter, to);
+    readFile(file, index === 0 ? defaults : newDraft(), index > 0, env, to);
     if (to.errors.length > 0) return;
   }
 }
@@ -135,8 +127,7 @@ function commandLineSections(args: readonly string[]): Section[] | JobFileError 
     let text = arg.replace(/^--?/, "");
     if (text === arg) return jobError(place, arg, "--option or --option=value", [`fio: unexpected '${arg}'`]);
     const next = args[i + 1];
-    const needsValue = text === "emu" || findOption(text)?.apply(newDraft(), undefined) !== undefined;
-    if (!text.includes("=") && needsValue && next !== undefined && !next.startsWith("-")) {
+    if (!text.includes("=") && takesArgument(text) && next !== undefined) {
       text = `${text}=${next}`;
       i++;
     }
@@ -165,8 +156,8 @@ function readCommandLine(
     return;
   }
   for (const section of sections) {
-    if (skipped(section, filter)) continue;
-    const { draft, given, errors } = readSection(section, defaults, env);
+    if (!wants(section.name, filter)) continue;
+    const { draft, given, errors } = readSection(section, defaults, false, env);
     if (errors.length > 0) {
       to.errors = errors;
       return;
@@ -201,10 +192,11 @@ export function parseCommandLine(
   filter: JobFilter = {},
 ): ParseResult {
   const reading = readAll(args, sources, env, filter);
-  if (reading.errors.length > 0) return { errors: reading.errors };
   const defaults = { media: env.media, emulator: env.emulator ?? {} };
   const { jobs, notes, errors } = expand(reading.pending, reading.globals, defaults);
-  return errors.length > 0 ? { errors } : { jobs, notes };
+  // what was read before the error stands before it
+  if (errors.length > 0) return { errors };
+  return reading.errors.length > 0 ? { errors: reading.errors } : { jobs, notes };
 }
 
 export function parseJobFiles(

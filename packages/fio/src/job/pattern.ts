@@ -4,6 +4,8 @@
  * offset; all of them one behind the other: `"abc"0xff%o-12`.
  */
 export const PATTERN_MAX = 512;
+/** `%o`s in one pattern. */
+const OFFSETS_MAX = 8;
 
 export interface Pattern {
   readonly bytes: readonly number[];
@@ -47,5 +49,6 @@ export function readPattern(text: string): Pattern | undefined {
       bytes.push(0, 0, 0, 0, 0, 0, 0, 0);
     }
   }
-  return bytes.length === 0 || bytes.length > PATTERN_MAX ? undefined : { bytes, offsets };
+  if (bytes.length === 0 || bytes.length > PATTERN_MAX || offsets.length > OFFSETS_MAX) return undefined;
+  return { bytes, offsets };
 }

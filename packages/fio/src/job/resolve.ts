@@ -5,7 +5,7 @@
  */
 import type { Draft, Share } from "./draft.ts";
 import { type JobFileError, jobError, type Place } from "./errors.ts";
-import { defaultFile, isNamespace, splitNames } from "./files.ts";
+import { defaultFile, isNamespace } from "./files.ts";
 import type { EmulatorSettings, JobOptions, PerDdir, Range } from "./job.ts";
 import { DEFAULT_EMULATOR } from "./pragmas.ts";
 
@@ -85,7 +85,7 @@ function verifyInterval(options: Options): number {
 function fixVerify(options: Options, draft: Draft, to: Findings): void {
   if (options.verify === "none") return;
   const [reads, writes] = options.rw.ddirs;
-  if (writes && options.doVerify && draft.numjobs > 1 && draft.filename !== undefined) {
+  if (writes && options.doVerify && draft.numjobs > 1 && draft.files.length > 0) {
     to.notes.push(
       "fio: multiple writers may overwrite blocks that belong to other jobs. This can cause verification failures.",
     );
@@ -150,7 +150,7 @@ function fixRegion(
 }
 
 function emulatorOf(draft: Draft, base: Partial<EmulatorSettings>, media: number): EmulatorSettings {
-  const dmabuf = draft.dmabuf ? { buf: "dmabuf" as const } : {};
+  const dmabuf = draft.dmabuf && draft.engine === "io_uring" ? { buf: "dmabuf" as const } : {};
   return { ...DEFAULT_EMULATOR, media, ...base, ...dmabuf, ...draft.emulator };
 }
 
@@ -166,8 +166,7 @@ export function resolve(
   const to: Findings = { ...place, job, errors: [], notes: [...draft.notes] };
   const options: Options = { ...draft.options, bs: blockRanges(draft) };
   const emulator = emulatorOf(draft, defaults.emulator, defaults.media);
-  const files = draft.filename === undefined ? [] : splitNames(draft.filename);
-  if (files.length === 0) files.push(defaultFile(section.name, clone));
+  const files = draft.files.length > 0 ? draft.files : [defaultFile(section.name, clone)];
   if (draft.engine === undefined) {
     to.notes.push("no ioengine given: io_uring (fio itself would take psync)");
   } else if (draft.engine === "libaio") {
@@ -175,6 +174,8 @@ export function resolve(
   }
   fixDepths(options);
   fixPacing(options, to);
+  if (draft.engine !== "io_uring") Object.assign(options, { hipri: false, fixedbufs: false });
+  if (options.bsUnaligned && options.direct) to.notes.push("fio: bs_unaligned may not work with raw io");
   if (options.distribution.some(({ kind }) => kind !== "random")) options.norandommap = true;
   if (draft.randseedGiven) options.randrepeat = true;
   fixVerify(options, draft, to);

@@ -78,6 +78,22 @@ describe("include", () => {
     expect(error?.message).toContain("fio: unable to open 'nowhere' job file");
   });
 
+  it("takes what stands behind one character, whichever, and not more", () => {
+    const env = testEnv({ inc: "iodepth=8\n" });
+    expect(jobsOf("[a]\ninclude=inc\n", env)[0]?.options.iodepth).toBe(8);
+    expect(errorsOf("[a]\ninclude  inc\n", env)[0]?.message).toContain("unable to open ' inc'");
+  });
+
+  it("that fails inside another is told by both, as fio tells it", () => {
+    const [error] = errorsOf("[a]\ninclude d/inc\n", testEnv({ "d/inc": "include no\n" }));
+    expect(error?.message.split("\n")).toEqual([
+      "fio: unable to open 'd/no' job file",
+      expect.stringContaining("d/inc:1: "),
+      "Error 1 while parsing include file d/no",
+      "Error 1 while parsing include file d/inc",
+    ]);
+  });
+
   it("is nested only so deep, in a circle too", () => {
     const [error] = errorsOf("[a]\ninclude inc\n", testEnv({ inc: "include inc\n" }));
     expect(error?.expected).toContain(String(INCLUDE_DEPTH_MAX));
@@ -106,8 +122,26 @@ describe("--section", () => {
     expect("jobs" in result && result.jobs.map(({ name }) => name)).toEqual(["b"]);
   });
 
+  it("does not look into the others, at what they include neither", () => {
+    const text = "[a]\n[b]\ninclude nowhere\n[c]\n";
+    expect(jobsOf(text, testEnv(), { sections: ["a"] }).map(({ name }) => name)).toEqual(["a"]);
+  });
+
   it("may leave no job", () => {
     expect(jobsOf(TEXT, testEnv(), { sections: ["z"] })).toEqual([]);
+  });
+});
+
+describe("a section's name", () => {
+  it("may hold brackets and blanks, and 254 characters", () => {
+    const name = "x".repeat(254);
+    const jobs = jobsOf(`[g]h]\n[[k]\n[ sp ]\n[${name}]\n`);
+    expect(jobs.map((job) => job.name)).toEqual(["g]h", "[k", " sp ", name]);
+    expect(errorsOf(`[${name}x]\n`)).toHaveLength(1);
+  });
+
+  it("is not behind a byte order mark, which is no blank", () => {
+    expect(errorsOf("\ufeff[a]\n")[0]?.message).toContain("outside of [] job section");
   });
 });
 

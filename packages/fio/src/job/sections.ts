@@ -2,10 +2,11 @@
  * Sections of a job file: a name in brackets and the options below it, included files in their place.
  *
  * A section whose name begins with "global" sets defaults for the sections behind it in the same file.
- * `include FILE` is looked up from where the program runs, then from where the including file stands; what it
- * holds belongs to the section that includes it, so it has no sections of its own.
+ * `include FILE` (one character between them) is looked up from where the program runs, then from where the
+ * including file stands; what it holds belongs to the section that includes it, so it has no sections of its own.
+ * Sections before an error are read all the same: what is wrong with them is told first.
  */
-import { type JobFileError, jobError, type Place } from "./errors.ts";
+import { type JobFileError, jobError, type Place, withLine } from "./errors.ts";
 import { type Line, readLines } from "./lines.ts";
 
 /** An option as written, comment off: `bs=4k` or a bare `time_based`. */
@@ -26,6 +27,8 @@ export interface JobFile {
   /** Pragmas before the first section: for all jobs of the file. */
   readonly pragmas: readonly OptionText[];
   readonly sections: readonly Section[];
+  /** What ended the reading behind these sections. */
+  readonly errors: readonly JobFileError[];
 }
 
 /** Includes inside includes. fio has no bound and ends in a stack overflow. */
@@ -38,14 +41,14 @@ interface Parts {
   pragmas: OptionText[];
 }
 
-const HEADER = /^\[([^[\]]{1,255})\]$/;
+const HEADER = /^\[(.{1,254})\]$/;
 
 export function isGlobal(name: string): boolean {
   return name.startsWith("global");
 }
 
-/** Reads `path` as the including file `from` means it; undefined if there is no such file. */
-function readIncluded(path: string, from: string, read: Reader): { name: string; text: string } | undefined {
+/** Reads `path` as the including file `from` means it; `text` is undefined if there is no such file. */
+function readIncluded(path: string, from: string, read: Reader): { name: string; text: string | undefined } {
   const slash = from.lastIndexOf("/");
   const names = slash < 0 || path.startsWith("/") ? [path] : [path, from.slice(0, slash + 1) + path];
   for (const name of names) {
@@ -55,7 +58,7 @@ function readIncluded(path: string, from: string, read: Reader): { name: string;
       // not there: the next place, if there is one
     }
   }
-  return undefined;
+  return { name: names.at(-1) ?? path, text: undefined };
 }
 
 class SectionReader {
@@ -76,7 +79,7 @@ class SectionReader {
       into.options.push({ file: line.file, line: line.line, text: line.text });
       return;
     }
-    this.include(line, line.text.slice("include".length).trim(), into, depth);
+    this.include(line, line.text.slice("include ".length), into, depth);
   }
 
   include(line: Line, path: string, into: Parts, depth: number): void {
@@ -84,21 +87,18 @@ class SectionReader {
       this.fail(line, `includes nested at most ${INCLUDE_DEPTH_MAX} deep`, []);
       return;
     }
-    const file = readIncluded(path, line.file, this.read);
-    if (file === undefined) {
-      this.fail(line, "a file that can be read", [
-        `fio: unable to open '${path}' job file`,
-        `Error 1 while parsing include file ${path}`,
-      ]);
-      return;
-    }
-    for (const inner of readLines(file.name, file.text)) {
-      if (inner.text.startsWith("[")) {
-        this.fail(inner, "options only", ["No new sections in included files"]);
-        return;
+    const { name, text } = readIncluded(path, line.file, this.read);
+    if (text === undefined) {
+      this.fail(line, "a file that can be read", [`fio: unable to open '${name}' job file`]);
+    } else {
+      for (const inner of readLines(name, text)) {
+        if (this.errors.length > 0) break;
+        if (!inner.text.startsWith("[")) this.take(inner, into, depth + 1);
+        else this.fail(inner, "options only", ["No new sections in included files"]);
       }
-      this.take(inner, into, depth + 1);
     }
+    const error = this.errors.pop();
+    if (error !== undefined) this.errors.push(withLine(error, `Error 1 while parsing include file ${name}`));
   }
 
   fail(line: Line, expected: string, fio: readonly string[]): void {
@@ -106,35 +106,47 @@ class SectionReader {
   }
 }
 
+function outside(line: Line): string {
+  return `fio: option <${line.text}> outside of [] job section`;
+}
+
+/** The file, but for sections that `wanted` does not name: nothing in those is looked at. */
 export function readSections(
   name: string,
   text: string,
   read: Reader,
-): { file: JobFile } | { errors: JobFileError[] } {
+  wanted: (section: string) => boolean,
+): JobFile {
   const reader = new SectionReader(read);
   const sections: (Section & Parts)[] = [];
   const before: OptionText[] = [];
+  let skipping = false;
   for (const line of readLines(name, text)) {
     const current = sections.at(-1);
     if (line.text.startsWith("[")) {
       const header = HEADER.exec(line.text)?.[1];
       if (header === undefined) {
-        reader.fail(line, "[name], 1 to 255 characters in brackets and nothing behind them", []);
+        // of all these, fio refuses the bracket alone
+        const own = line.text === "[" ? [outside(line)] : [];
+        reader.fail(line, "[name], 1 to 254 characters in brackets and nothing behind them", own);
         break;
       }
+      skipping = !wanted(header);
+      if (skipping) continue;
       const place = { file: line.file, line: line.line };
       sections.push({ ...place, name: header, global: isGlobal(header), options: [], pragmas: [] });
       if (line.pragma !== undefined) sections.at(-1)?.pragmas.push({ ...place, text: line.pragma });
+    } else if (skipping) {
+      // an option or a comment of a section that is not wanted
     } else if (current !== undefined) {
       reader.take(line, current, 0);
+      if (reader.errors.length > 0) break;
     } else if (line.text !== "") {
-      const own = `fio: option <${line.text}> outside of [] job section`;
-      reader.fail(line, "[name] before the first option", [own]);
+      reader.fail(line, "[name] before the first option", [outside(line)]);
       break;
     } else if (line.pragma !== undefined) {
       before.push({ file: line.file, line: line.line, text: line.pragma });
     }
   }
-  if (reader.errors.length > 0) return { errors: reader.errors };
-  return { file: { name, pragmas: before, sections } };
+  return { name, pragmas: before, sections, errors: reader.errors };
 }

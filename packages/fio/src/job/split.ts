@@ -8,6 +8,7 @@ import { readAmount } from "./units.ts";
 
 export const BSSPLIT_MAX = 64;
 export const ZONES_MAX = 256;
+const NO_SIZE = "a zone that is alone needs a size";
 
 /** An entry: percent < 0 when none was given. */
 interface Entry {
@@ -73,15 +74,23 @@ export function readBssplit(text: string): BlockShare[] | string {
     .sort((a, b) => a.percent - b.percent);
 }
 
+/** NaN if the text is no number of bytes. */
+function bytesOf(text: string): number {
+  const amount = readAmount(text);
+  return amount === undefined || amount.percent || amount.value < 0 ? Number.NaN : amount.value;
+}
+
 /** A list of zones: `percent of the I/Os / size of the zone`; sizes are percentages, or bytes if `absolute`. */
 export function readZones(text: string, absolute: boolean): { percent: number; size: number }[] | string {
   const list = entries(text, ZONES_MAX);
   if (typeof list === "string") return list;
   const access = list.reduce((sum, entry) => sum + entry.amount, 0);
   const sizes = absolute
-    ? list.map((entry) => readAmount(entry.second ?? "0")?.value ?? Number.NaN)
+    ? list.map((entry) => bytesOf(entry.second ?? "0"))
     : filled(list.map((entry) => percentOf(entry.second)));
   if (sizes.some(Number.isNaN)) return "fio: split conversion failed";
+  // fio gives a zone that is alone no size at all: everything would be at the start
+  if (list.length === 1 && (Number.parseInt(list[0]?.second ?? "0", 10) || 0) === 0) return NO_SIZE;
   const covered = absolute ? 0 : sizes.reduce((sum, size) => sum + size, 0);
   if (access > 100 || covered > 100) return "fio: zone_split percentages add to more than 100%";
   if (access < 100) {

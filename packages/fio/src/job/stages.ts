@@ -107,7 +107,9 @@ export function expand(
       errors.push(jobError(pending, `numjobs=${draft.numjobs}`, `${JOBS_MAX} jobs in all`, [own]));
       break;
     }
-    for (let clone = 0; clone < draft.numjobs; clone++) {
+    for (let made = 0; made < draft.numjobs; made++) {
+      // fio counts the clones down: the second job is clone numjobs-1, the last one clone 1
+      const clone = made === 0 ? 0 : draft.numjobs - made;
       const { name, options, emulator, files, ...found } = resolve(draft, pending, clone, defaults);
       const wait = draft.waitFor === undefined ? {} : { waitFor: draft.waitFor };
       const place = { number: jobs.length, group, stage };

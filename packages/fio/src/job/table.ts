@@ -1,6 +1,7 @@
 /**
  * The table of options: what a name means, which names fio has besides, and which one was meant by a wrong one.
  */
+import { newDraft } from "./draft.ts";
 import { KNOWN_OPTIONS } from "./known.ts";
 import { type OptionSpec, words } from "./option.ts";
 import { ACCEPTED_OPTIONS } from "./options-accepted.ts";
@@ -29,6 +30,17 @@ const FIO_ONLY: ReadonlySet<string> = new Set(KNOWN_OPTIONS.flat());
 
 export function findOption(name: string): OptionSpec | undefined {
   return BY_NAME.get(name);
+}
+
+/**
+ * Whether the option needs a value on the command line, where `--key value` is `--key=value`. `emu`, the settings of
+ * the machine, is none of fio's and does.
+ */
+export function takesArgument(name: string): boolean {
+  if (name === "emu") return true;
+  const option = findOption(name);
+  if (option === undefined) return false;
+  return option.argument === true || option.apply(newDraft(), undefined) !== undefined;
 }
 
 /** Whether fio has an option of this name that is not in the table. */

@@ -47,6 +47,7 @@ describe("a time", () => {
     ["10ms", 1_000_000, 10_000],
     ["10msec", 1_000_000, 10_000],
     ["10us", 1_000_000, 10],
+    ["+10s", 1, 10_000_000],
     ["2m", 1_000_000, 120_000_000],
     ["1h", 1, 3_600_000_000],
     ["1d", 1, 86_400_000_000],
@@ -103,8 +104,10 @@ describe("replacement", () => {
 });
 
 it("values for the directions are apart by commas, else colons, else dashes", () => {
-  expect(pieces("4k,8k:1")).toEqual(["4k", "8k:1"]);
-  expect(pieces("4k:8k-1")).toEqual(["4k", "8k-1"]);
+  expect(pieces("4k,8k:1")).toEqual(["4k", "8k", "1"]);
+  expect(pieces("4k:8k-1")).toEqual(["4k", "8k", "1"]);
+  expect(pieces("4k:8k,1")).toEqual(["4k:8k", "1"]);
+  expect(pieces(",,8k")).toEqual(["", "", "8k"]);
   expect(pieces("4k-8k")).toEqual(["4k", "8k"]);
   expect(pieces("-1")).toEqual(["-1"]);
 });

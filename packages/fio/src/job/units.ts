@@ -42,11 +42,12 @@ export interface Amount {
   readonly percent: boolean;
 }
 
-/** An amount of bytes, or of anything that is counted; undefined if the text is none. */
+/** An amount of bytes, or of anything that is counted, below 2^53; undefined if the text is none. */
 export function readAmount(text: string): Amount | undefined {
   if (text.startsWith("(")) {
     const result = evaluate(text, byteFactor);
-    return result === undefined ? undefined : { value: result.value, percent: false };
+    if (result === undefined || Math.abs(result.value) > Number.MAX_SAFE_INTEGER) return undefined;
+    return { value: result.value, percent: false };
   }
   const found = /^(\s*)([-+]?)(0x[0-9a-f]+|\d+)([a-z]*|%)$/i.exec(text);
   if (found === null) return undefined;
@@ -57,37 +58,39 @@ export function readAmount(text: string): Amount | undefined {
   const factor = suffix === "%" ? 1 : hex && suffix !== "" ? undefined : byteFactor(suffix);
   if (factor === undefined) return undefined;
   const value = Number(digits) * factor;
+  if (value > Number.MAX_SAFE_INTEGER) return undefined;
   return { value: sign === "-" ? -value : value, percent: suffix === "%" };
 }
 
-/** Microseconds; a number without suffix is in `unit` microseconds. Undefined if the text is no time. */
+function exact(us: number): number | undefined {
+  return Math.abs(us) <= Number.MAX_SAFE_INTEGER ? us : undefined;
+}
+
+/** Microseconds below 2^53; a number without suffix is in `unit` of them. Undefined if the text is no time. */
 export function readTime(text: string, unit: number): number | undefined {
   if (text.startsWith("(")) {
     const result = evaluate(text, timeFactor);
-    return result === undefined ? undefined : result.value * (result.units ? 1 : unit);
+    return result === undefined ? undefined : exact(result.value * (result.units ? 1 : unit));
   }
-  const found = /^(\s*)(\d+)([a-z]*)$/i.exec(text);
+  const found = /^(\s*)\+?(\d+)([a-z]*)$/i.exec(text);
   if (found === null) return undefined;
   const [, blanks = "", digits = "", suffix = ""] = found;
-  if (suffix === "") return Number(digits) * unit;
-  const factor = blanks === "" ? timeFactor(suffix) : undefined;
-  return factor === undefined ? undefined : Number(digits) * factor;
+  const factor = suffix === "" ? unit : blanks === "" ? timeFactor(suffix) : undefined;
+  return exact(Number(digits) * (factor ?? Number.NaN));
 }
 
 /** A whole number without suffix, decimal or 0x: what fio's booleans take. */
 export function readPlain(text: string): number | undefined {
-  return /^\s*(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text) : undefined;
+  return /^\s*\+?(0x[0-9a-f]+|\d+)$/i.test(text) ? Number(text.replace("+", "")) : undefined;
 }
 
 export function readFloat(text: string): number | undefined {
   return /^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : undefined;
 }
 
-/** Values for read, write and trim: apart by commas, else colons, else dashes, as fio cuts them. */
+/** Values for read, write and trim: the next one ends at a comma, without one at a colon, else at a dash. */
 export function pieces(text: string): string[] {
-  for (const separator of [",", ":", "-"]) {
-    // a dash in front is a sign
-    if (text.indexOf(separator) > (separator === "-" ? 0 : -1)) return text.split(separator);
-  }
-  return [text];
+  // a dash in front is a sign
+  const cut = [text.indexOf(","), text.indexOf(":"), text.indexOf("-", 1)].find((at) => at >= 0);
+  return cut === undefined ? [text] : [text.slice(0, cut), ...pieces(text.slice(cut + 1))];
 }
