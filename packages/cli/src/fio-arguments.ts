@@ -2,8 +2,7 @@
  * The arguments of `ringside fio` that are not its own options: job options, in fio's command-line form, and the
  * names of job files.
  */
-import { newDraft } from "@ringside/fio/job/draft";
-import { findOption } from "@ringside/fio/job/table";
+import { takesArgument } from "@ringside/fio/job/table";
 import { timeFactor } from "@ringside/fio/job/units";
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 
@@ -13,7 +12,7 @@ export interface Arguments {
   readonly files: readonly string[];
 }
 
-/** A bare word is a job file, unless it is the value of the option before it. */
+/** A bare word is a job file, unless the option before it needs a value: that takes whatever comes, `-5` as well. */
 export function splitArguments(args: readonly string[]): Arguments {
   const options: string[] = [];
   const files: string[] = [];
@@ -25,7 +24,7 @@ export function splitArguments(args: readonly string[]): Arguments {
     }
     options.push(arg);
     const value = args[i + 1];
-    if (value !== undefined && !value.startsWith("-") && takesNext(arg)) {
+    if (value !== undefined && needsNext(arg)) {
       options.push(value);
       i += 1;
     }
@@ -33,12 +32,10 @@ export function splitArguments(args: readonly string[]): Arguments {
   return { options, files };
 }
 
-/** Whether an option that came without `=` has its value in the next argument, as in `--rw read`. */
-function takesNext(arg: string): boolean {
+/** Whether an option came without its value, as in `--rw read`. */
+function needsNext(arg: string): boolean {
   if (arg.includes("=")) return false;
-  const name = arg.replace(/^--?/, "");
-  if (name === "name" || name === "emu") return true;
-  return findOption(name)?.apply(newDraft(), undefined) !== undefined;
+  return takesArgument(arg.replace(/^--?/, ""));
 }
 
 export const FORMATS = ["normal", "terse", "json", "json+"] as const;

@@ -1,6 +1,5 @@
 /** What a fio job chooses: offsets, lengths, directions, times. Pure arithmetic, fixed seeds. */
 import { expect, test } from "vitest";
-import { BlockSampler } from "./distribution.ts";
 import { DirectionMix } from "./mix.ts";
 import { OffsetSource } from "./offsets.ts";
 import {
@@ -12,9 +11,8 @@ import {
   SEARCH_SETTLED,
   ThinkTime,
 } from "./pacing.ts";
-import { FioRandom, STREAM_OFFSET } from "./random.ts";
 import { RandomMap } from "./random-map.ts";
-import { DDIR_READ, DDIR_WRITE, type FioDistribution, type FioOptions } from "./task.ts";
+import { DDIR_READ, DDIR_WRITE, type FioOptions } from "./task.ts";
 import { fio_task, rw } from "./testing/task.ts";
 
 const BS = 4096;
@@ -113,6 +111,44 @@ test("bssplit gives each size its share", () => {
   expect(Math.abs(small - 6000)).toBeLessThan(200);
 });
 
+const KB = 1024;
+
+/** How many of 100 I/Os have which length, of 20,000. */
+function length_shares(min: number, max: number): Record<string, number> {
+  const range = { min, max };
+  const options: Partial<FioOptions> = { rw: rw("randread"), norandommap: true, bs: [range, range, range] };
+  const source = new OffsetSource(fio_task(options, 64 << 20), true);
+  const counts: Record<string, number> = {};
+  source.start_pass();
+  for (let i = 0; i < 20_000; i++) {
+    if (source.choose(DDIR_READ)) counts[source.bytes / KB] = (counts[source.bytes / KB] ?? 0) + 1 / 200;
+  }
+  return counts;
+}
+
+// Shares as measured of fio 3.33.
+test.each([
+  [4, 16, { "4": 25, "8": 25, "12": 25, "16": 25 }],
+  [4, 10, { "4": 40, "8": 40, "10": 20 }],
+  [3, 10, { "3": 30, "6": 30, "9": 30, "10": 10 }],
+])("bsrange=%ik-%ik is min plus a random part of max, in multiples of min, cut at max", (min, max, fio) => {
+  const ours = length_shares(min * KB, max * KB);
+  expect(Object.keys(ours)).toEqual(Object.keys(fio));
+  for (const [length, share] of Object.entries(fio)) {
+    expect(Math.abs((ours[length] as number) - share)).toBeLessThan(1.5);
+  }
+});
+
+test("with a random map, too, no I/O is longer than max", () => {
+  const range = { min: BS, max: 10 * KB };
+  const options: Partial<FioOptions> = { rw: rw("randread"), bs: [range, range, range] };
+  const source = new OffsetSource(fio_task(options, 512 * BS), false);
+  const lengths = new Set<number>();
+  source.start_pass();
+  while (source.choose(DDIR_READ)) lengths.add(source.bytes / KB);
+  expect([...lengths].sort((a, b) => a - b)).toEqual([4, 8, 10]);
+});
+
 test("a map finds the next free block behind full words, and wraps", () => {
   const map = new RandomMap(5000);
   for (let i = 100; i < 4900; i++) map.mark(i);
@@ -124,7 +160,7 @@ test("a map finds the next free block behind full words, and wraps", () => {
   expect(map.next_free(0)).toBe(-1);
 });
 
-test.each([0, 1, 30, 50, 70, 100])("a mix of %i %% reads holds its share", (percent) => {
+test.each([0, 1, 30, 50, 70, 100])("a mix of %i percent reads holds its share", (percent) => {
   const mix = new DirectionMix(fio_task({ rw: rw("randrw"), rwmixread: percent }, 1 << 20));
   let reads = 0;
   const total = 20_000;
@@ -135,76 +171,6 @@ test.each([0, 1, 30, 50, 70, 100])("a mix of %i %% reads holds its share", (perc
     else if (ddir !== DDIR_WRITE) throw new Error(`direction ${ddir}`);
   }
   expect(Math.abs((100 * reads) / total - percent)).toBeLessThan(1);
-});
-
-/** Counts of 200,000 samples over `blocks` blocks, most frequent first. */
-function ranked(distribution: FioDistribution, blocks: number): number[] {
-  const sampler = new BlockSampler(distribution, blocks, BS, new FioRandom(7, STREAM_OFFSET));
-  const counts = Array.from({ length: blocks }, () => 0);
-  for (let i = 0; i < 200_000; i++) {
-    const block = sampler.sample();
-    if (!(block >= 0 && block < blocks && Number.isInteger(block))) throw new Error(`block ${block}`);
-    counts[block] = (counts[block] as number) + 1;
-  }
-  return counts;
-}
-
-/** Pearson's statistic over its degrees of freedom: about 1 when the counts follow the expectation. */
-function chi_square(counts: readonly number[], expected: readonly number[]): number {
-  const sum = counts.reduce(
-    (total, n, i) => total + (n - (expected[i] as number)) ** 2 / (expected[i] as number),
-    0,
-  );
-  return sum / (counts.length - 1);
-}
-
-test("random is uniform, and zipf is not", () => {
-  const even = Array.from({ length: 100 }, () => 2000);
-  expect(chi_square(ranked({ kind: "random" }, 100), even)).toBeLessThan(1.5);
-  expect(chi_square(ranked({ kind: "zipf", theta: 0.8, center: 0 }, 100), even)).toBeGreaterThan(100);
-});
-
-test.each([0.5, 0.8, 1.2])("zipf:%f follows its law for the ranks behind the first two", (theta) => {
-  const counts = ranked({ kind: "zipf", theta, center: 0 }, 100);
-  let zeta = 0;
-  for (let i = 1; i <= 100; i++) zeta += i ** -theta;
-  // Gray's formula is exact for two ranks and an approximation behind them.
-  expect(Math.abs((counts[0] as number) / (200_000 / zeta) - 1)).toBeLessThan(0.03);
-  expect(Math.abs((counts[1] as number) / ((200_000 * 2 ** -theta) / zeta) - 1)).toBeLessThan(0.03);
-  const tail = counts.slice(10).reduce((a, b) => a + b, 0) / 200_000;
-  let wanted = 0;
-  for (let i = 11; i <= 100; i++) wanted += i ** -theta / zeta;
-  expect(Math.abs(tail - wanted)).toBeLessThan(0.05);
-});
-
-test("pareto:0.2 sends 80 % of the I/Os to 20 % of the blocks", () => {
-  const counts = ranked({ kind: "pareto", h: 0.2, center: 0 }, 1000);
-  const hot = counts.slice(0, 200).reduce((a, b) => a + b, 0);
-  expect(Math.abs(hot / 200_000 - 0.8)).toBeLessThan(0.02);
-});
-
-test("without a center what is preferred is scattered", () => {
-  const counts = ranked({ kind: "pareto", h: 0.2 }, 1000);
-  const front = counts.slice(0, 200).reduce((a, b) => a + b, 0);
-  expect(front / 200_000).toBeLessThan(0.5);
-});
-
-test("normal:10 has its deviation: a few blocks have most of the I/Os", () => {
-  const counts = ranked({ kind: "normal", deviation: 10 }, 1000).sort((a, b) => b - a);
-  // Scattering puts some of the 200 blocks within one deviation onto others.
-  const hot = counts.slice(0, 200).reduce((a, b) => a + b, 0);
-  expect(hot / 200_000).toBeGreaterThan(0.6);
-});
-
-test("zones get their percentages, each evenly", () => {
-  const zones = [
-    { percent: 60, size: 10 },
-    { percent: 30, size: 20 },
-    { percent: 10, size: 70 },
-  ];
-  const counts = ranked({ kind: "zoned", zones }, 100);
-  const expected = counts.map((_, i) => (i < 10 ? 12_000 : i < 30 ? 3000 : 20_000 / 70));
-  expect(chi_square(counts, expected)).toBeLessThan(1.6);
 });
 
 test("a linear rate is due when the bytes so far are paid for", () => {

@@ -144,13 +144,14 @@ export class OffsetSource {
       if (block < 0) return false;
     }
     this.offset = block * file.unit;
-    const wanted = Math.ceil(this.#length(ddir) / file.unit);
+    const bytes = this.#length(ddir);
+    const wanted = Math.ceil(bytes / file.unit);
     let blocks = 0;
     while (blocks < wanted && block + blocks < map.blocks && !map.is_marked(block + blocks)) {
       map.mark(block + blocks);
       blocks++;
     }
-    this.bytes = blocks * file.unit;
+    this.bytes = Math.min(bytes, blocks * file.unit);
     return true;
   }
 
@@ -177,9 +178,10 @@ export class OffsetSource {
     const split = this.#options.bssplit[ddir] as FioOptions["bssplit"][0];
     if (split.length > 0) return pick_share(split, this.#bs.fraction());
     if (min === max) return min;
-    const bytes = min + this.#bs.fraction() * (max - min + 1);
+    const bytes = min + this.#bs.fraction() * max;
     const step = this.#options.bsUnaligned ? this.#grain : min;
-    return Math.max(min, Math.floor(bytes / step) * step);
+    // Cut last: the range ends with max, a multiple of min or not.
+    return Math.min(max, Math.max(min, Math.floor(bytes / step) * step));
   }
 }
 

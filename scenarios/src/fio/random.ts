@@ -45,8 +45,3 @@ export class FioRandom {
     return Math.floor(this.fraction() * n);
   }
 }
-
-/** A fixed shuffle of numbers: scatters what a distribution prefers over the whole region. */
-export function scatter(rank: number): number {
-  return scramble32(Math.imul(rank + 1, GOLDEN)) >>> 0;
-}
