@@ -1,19 +1,18 @@
 /** `ringside bench sct`: schedules to the first bug of public benchmark programs, beside what others have published. */
 import { cpus } from "node:os";
 import { Worker } from "node:worker_threads";
-import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
+import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { PUBLISHED_SOURCE } from "@ringside/checker/programs/published";
 import { type SctRow, sctStrategy } from "@ringside/checker/sct";
 import type { SctJob } from "@ringside/checker/sct-worker";
 import Table from "cli-table3";
 import { InvalidArgumentError } from "commander";
 import { createLogUpdate } from "log-update";
-import { interruptible } from "./interrupt.ts";
+import { interruptedStatus, interruptible } from "./interrupt.ts";
 import { integer } from "./values.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
 const MAX_JOBS = 64;
 
 const STRATEGIES = ["random", "pct3", "pct10", "pos", "urw", "surw", "portfolio"];
@@ -24,12 +23,15 @@ const WORKER = import.meta.resolve("@ringside/checker/sct-worker");
 export function bench_sct_command(): CommandUnknownOpts {
   return new Command("sct")
     .description("schedules to the first bug of public benchmark programs, by strategy")
-    .option("--programs <list>", "names or suites: CS,Chess,SafeStack (default: all)", list, [])
-    .option(
-      "--strategies <list>",
-      "of ringside list strategies; pct3 is PCT of depth 3",
-      strategies,
-      STRATEGIES,
+    .addOption(
+      new Option("--programs <list>", "names or suites: CS,Chess,SafeStack")
+        .argParser(list)
+        .default<string[]>([], "all"),
+    )
+    .addOption(
+      new Option("--strategies <list>", "of ringside list strategies; pct3 is PCT of depth 3")
+        .argParser(strategies)
+        .default(STRATEGIES, STRATEGIES.join(",")),
     )
     .option("--seeds <n>", "trials", integer(1, 10_000), SEEDS)
     .option("--limit <n>", "executions a trial at most", integer(1, 1_000_000_000), LIMIT)
@@ -55,7 +57,7 @@ function strategies(text: string): string[] {
 }
 
 async function bench_sct(job: SctJob, jobs: number, json: boolean): Promise<number> {
-  const stop = interruptible();
+  const signal = interruptible();
   const live = process.stderr.isTTY ? createLogUpdate(process.stderr) : undefined;
   const rows: SctRow[] = [];
   const tell = (row: SctRow): void => {
@@ -66,9 +68,7 @@ async function bench_sct(job: SctJob, jobs: number, json: boolean): Promise<numb
   };
   try {
     await Promise.all(
-      Array.from({ length: jobs }, async (_, first) =>
-        run_job({ ...job, first, every: jobs }, tell, stop.signal),
-      ),
+      Array.from({ length: jobs }, async (_, first) => run_job({ ...job, first, every: jobs }, tell, signal)),
     );
   } catch (error) {
     console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
@@ -77,12 +77,11 @@ async function bench_sct(job: SctJob, jobs: number, json: boolean): Promise<numb
     live?.clear();
     // Gives the cursor back.
     live?.done();
-    stop.close();
   }
   const environment = { node: process.version, cpu: cpus()[0]?.model ?? "unknown", cores: cpus().length };
   if (json) console.log(JSON.stringify({ environment, published: PUBLISHED_SOURCE, results: rows }));
   else console.log(sct_text(rows, job));
-  return stop.signal.aborted ? EXIT_INTERRUPTED : 0;
+  return interruptedStatus(signal);
 }
 
 /** In a thread of its own, where the programs are loaded as coroutines. Rejects with what it threw. */

@@ -9,12 +9,11 @@ import { compilerLine } from "@ringside/bench/peers";
 import { markdown, missedTarget, replaceSection, type Report } from "@ringside/bench/report";
 import { bench_sct_command } from "./bench-sct.ts";
 import { bench_progress, bench_text } from "./bench-view.ts";
-import { interruptible } from "./interrupt.ts";
+import { interruptedStatus, interruptible } from "./interrupt.ts";
 import { integer } from "./values.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
 /** All benches take some five minutes with these. */
 const RUNS = 5;
 const MS = 200;
@@ -56,6 +55,7 @@ export function bench_command(): CommandUnknownOpts {
 }
 
 async function bench(names: readonly string[], options: Options): Promise<number> {
+  const signal = interruptible();
   let benches;
   try {
     // Here, because it loads the peers' libraries too.
@@ -66,21 +66,18 @@ async function bench(names: readonly string[], options: Options): Promise<number
     console.error(`error: ${text_of(error)}`);
     return EXIT_USAGE;
   }
-  const stop = interruptible();
-  const { report, failure } = await measure(benches, options, stop.signal);
+  const { report, failure } = await measure(benches, options, signal);
   try {
-    await tell(report, benches, { ...options, results: stop.signal.aborted ? undefined : options.results });
-    if (stop.signal.aborted && options.results !== undefined) {
+    await tell(report, benches, { ...options, results: signal.aborted ? undefined : options.results });
+    if (signal.aborted && options.results !== undefined) {
       console.error(`${options.results}: left as it was, because not everything was measured`);
     }
   } catch (error) {
     console.error(`error: ${text_of(error)}`);
     return EXIT_FAILED;
-  } finally {
-    stop.close();
   }
   if (failure !== undefined) console.error(`error: ${text_of(failure)}`);
-  if (stop.signal.aborted) return EXIT_INTERRUPTED;
+  if (signal.aborted) return interruptedStatus(signal);
   return failure !== undefined || (options.check && missedTarget(report.results)) ? EXIT_FAILED : 0;
 }
 

@@ -98,13 +98,16 @@ function verdict_line(report: CheckReport): string {
     .join(" ");
   const part = shard === null ? "" : `, shard ${shard}`;
   const effort =
-    `${count(executions)} executions, ${count(steps)} steps, ${seconds.toFixed(1)} s, ` +
-    `${count(executionsPerSecond)} executions/s; ${strategy}, seed ${seed}${part}`;
+    `${count(executions)} ${executions === 1 ? "execution" : "executions"}, ${count(steps)} steps, ` +
+    `${seconds.toFixed(1)} s, ${count(executionsPerSecond)} executions/s; ${strategy}, seed ${seed}${part}`;
   if (report.verdict === "fail")
     return paint("red", `FAIL ${what}: ${report.failure?.kind ?? ""} (${effort})`);
   if (report.interrupted) return paint("yellow", `interrupted ${what}: nothing found so far (${effort})`);
   if (report.verdict === "proved") {
-    return paint("green", `proved ${what}: ${count(classes ?? 0)} executions that differ (${effort})`);
+    return paint(
+      "green",
+      `proved ${what}: ${count(classes ?? 0)} ${classes === 1 ? "execution" : "executions that differ"} (${effort})`,
+    );
   }
   return paint("green", `pass ${what}: nothing found (${effort})`);
 }

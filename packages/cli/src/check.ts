@@ -23,14 +23,13 @@ import {
 } from "./check-options.ts";
 import { STATE_VERSION } from "@ringside/workers/check-state";
 import { check_progress, check_summary, check_text } from "./check-view.ts";
-import { interruptible } from "./interrupt.ts";
+import { interruptedStatus, interruptible } from "./interrupt.ts";
 import { mutant_name } from "./mutant-name.ts";
 import { is_path, scenario_target } from "./scenario-name.ts";
 import { duration, integer } from "./values.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
 
 /** Effort where none is given. */
 const SECONDS = 60;
@@ -97,7 +96,7 @@ export function check_command(): CommandUnknownOpts {
 }
 
 async function check(scenario: string, flags: Flags): Promise<number> {
-  const control = interruptible();
+  const signal = interruptible();
   const view = check_progress(process.stderr);
   const reports: CheckReport[] = [];
   const texts: ExportText[] = [];
@@ -106,35 +105,40 @@ async function check(scenario: string, flags: Flags): Promise<number> {
       ...flags.export.map(({ file }) => file),
       ...(flags.checkpoint === undefined ? [] : [flags.checkpoint]),
     ]);
-    const targets = await targets_of(scenario, flags, control.signal);
+    const targets = await targets_of(scenario, flags, signal);
     if (targets.length > 1) refuse_files(scenario, flags);
     for (const target of targets) {
-      if (control.signal.aborted) break;
-      const hooks = { signal: control.signal, onProgress: view.update, ...checkpoints(flags) };
+      if (signal.aborted) break;
+      const hooks = { signal, onProgress: view.update, ...checkpoints(flags) };
       const { report, exports }: Checked = await run_check(request_of(target, flags), hooks);
       view.done();
       reports.push(report);
       texts.push(...exports);
       if (flags.json !== true) console.log(check_text(report));
     }
-    if (flags.json === true) console.log(JSON.stringify(reports.length === 1 ? reports[0] : { reports }));
+    if (flags.json === true) console.log(JSON.stringify(document(reports, targets.length, signal.aborted)));
     else if (targets.length > 1) console.log(check_summary(reports, targets.length));
     // Last: whatever becomes of them, the report is out.
     write_exports(flags.export, texts);
-    return exit_code(reports, control.signal.aborted);
+    return reports.some(({ verdict }) => verdict === "fail") ? EXIT_FAILED : interruptedStatus(signal);
   } catch (error) {
     view.done();
     if (error instanceof CheckInterrupted) {
       if (flags.json === true) console.log(JSON.stringify({ reports, interrupted: true }));
-      return EXIT_INTERRUPTED;
+      return interruptedStatus(signal);
     }
     if (!(error instanceof CheckUsageError)) throw error;
     console.error(`error: ${error.message}`);
     return EXIT_USAGE;
   } finally {
     view.done();
-    control.close();
   }
+}
+
+/** Of one program its report, of several a list, whether all were reached or not. */
+function document(reports: readonly CheckReport[], targets: number, interrupted: boolean): unknown {
+  if (targets === 1 && reports.length === 1) return reports[0];
+  return { reports, ...(interrupted ? { interrupted } : {}) };
 }
 
 /** Throws CheckUsageError, CheckInterrupted. */
@@ -213,9 +217,4 @@ function checkpoints({ checkpoint }: Flags): { onState?: (state: CheckState) => 
       renameSync(`${checkpoint}.new`, checkpoint);
     },
   };
-}
-
-function exit_code(reports: readonly CheckReport[], interrupted: boolean): number {
-  if (reports.some((report) => report.verdict === "fail")) return EXIT_FAILED;
-  return interrupted ? EXIT_INTERRUPTED : 0;
 }

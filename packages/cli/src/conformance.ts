@@ -1,13 +1,12 @@
 /** `ringside conformance`: the public test suites of the kernel world against this kernel. */
 import { Command, type CommandUnknownOpts } from "@commander-js/extra-typings";
-import type { ConformanceReport } from "@ringside/conformance/report";
 import { conformance_progress, conformance_text, suites_text } from "./conformance-view.ts";
+import { interruptedStatus, interruptible } from "./interrupt.ts";
 import { mutant_name } from "./mutant-name.ts";
 import { duration, integer } from "./values.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
 
 interface Flags {
   readonly list?: true | undefined;
@@ -69,32 +68,21 @@ function usage(error: Error): number {
 }
 
 async function conformance(suites: readonly string[], flags: Flags): Promise<number> {
+  const signal = interruptible();
   const { UnknownName, runConformance } = await runner();
-  const abort = new AbortController();
-  const interrupt = (): void => {
-    // A second Ctrl-C does not wait for the report.
-    if (abort.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    abort.abort();
-  };
-  process.on("SIGINT", interrupt);
   const view = conformance_progress(process.stderr);
   try {
     const { seconds, repeat, seed, mutant } = flags;
     const chosen = { suites: named(suites), cases: flags.case, seconds, repeat, seed, mutant };
-    const report = await runConformance({ ...chosen, signal: abort.signal, onProgress: view.update });
+    const report = await runConformance({ ...chosen, signal, onProgress: view.update });
     view.done();
     console.log(flags.json === true ? JSON.stringify(report) : conformance_text(report, flags));
-    return exit_code(report);
+    if (report.interrupted === true) return interruptedStatus(signal);
+    return report.ok ? 0 : EXIT_FAILED;
   } catch (error) {
     if (!(error instanceof UnknownName)) throw error;
     return usage(error);
   } finally {
     view.done();
-    process.off("SIGINT", interrupt);
   }
-}
-
-function exit_code(report: ConformanceReport): number {
-  if (report.interrupted === true) return EXIT_INTERRUPTED;
-  return report.ok ? 0 : EXIT_FAILED;
 }

@@ -7,6 +7,7 @@
  */
 import { readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
+import { text as allOf } from "node:stream/consumers";
 import { Command, type CommandUnknownOpts, Option } from "@commander-js/extra-typings";
 import { DEFAULT_CONFIG } from "@ringside/core/mm/memory-map";
 import type { JobFileError } from "@ringside/fio/job/errors";
@@ -17,14 +18,9 @@ import type { FioRun } from "@ringside/fio/stat/thread-stat";
 import { ConfigError, run_fio } from "@ringside/workers/fio";
 import { type Format, interval, outputFormats, splitArguments } from "./fio-arguments.ts";
 import { FioOutput } from "./fio-output.ts";
-import { StatusReports } from "./fio-status.ts";
-import { interruptible } from "./interrupt.ts";
+import { interruptedStatus, interruptible } from "./interrupt.ts";
 
 const EXIT_FAILED = 1;
-const EXIT_INTERRUPTED = 130;
-const EXIT_TERMINATED = 143;
-const SIGINT = 2;
-const SIGTERM = 15;
 const PAGE_SIZE = 4096;
 const NORMAL: Format[] = ["normal"];
 
@@ -51,7 +47,11 @@ export function fio_command(): CommandUnknownOpts {
     )
     .allowUnknownOption()
     .option("--output <file>", "write the outputs to a file")
-    .option("--output-format <list>", "normal, terse, json, json+, or several: a,b", outputFormats, NORMAL)
+    .addOption(
+      new Option("--output-format <list>", "normal, terse, json, json+, or several: a,b")
+        .argParser(outputFormats)
+        .default(NORMAL, "normal"),
+    )
     .option("--minimal", "terse output (version 3)", false)
     .option("--append-terse", "terse output besides the others", false)
     .option("--json", "exactly one JSON document on stdout", false)
@@ -82,7 +82,8 @@ async function fio(args: readonly string[], options: Options): Promise<number> {
   const sources: JobSource[] = [];
   for (const name of files) {
     try {
-      sources.push({ name, text: readFileSync(name === "-" ? 0 : name, "utf8") });
+      // Whoever waits for stdin hears Ctrl-C.
+      sources.push({ name, text: name === "-" ? await allOf(process.stdin) : readFileSync(name, "utf8") });
     } catch (error) {
       console.error(`fio: unable to open '${name}' job file (${describe(error)})`);
       return EXIT_FAILED;
@@ -142,17 +143,18 @@ function openOutput(jobs: readonly FioJob[], options: Options): FioOutput | unde
 async function run(jobs: readonly FioJob[], options: Options): Promise<number> {
   const output = openOutput(jobs, options);
   if (output === undefined) return EXIT_FAILED;
-  const status = new StatusReports(jobs, options.statusInterval, (partial) => output.status(partial));
-  const { signal, close } = terminable((number) => output.terminating(number));
+  const { statusInterval: everyMs } = options;
+  const onReport = (partial: FioRun): void => output.status(partial);
+  // As fio, SIGTERM ends a run as Ctrl-C does.
+  const signal = interruptible();
+  signal.addEventListener("abort", () => output.terminating(Number(signal.reason)));
   try {
     const result = await run_fio(jobs, {
       signal,
       // Not sooner: jobs that cannot run are refused before the first stage.
       onStage: () => output.begin(),
-      onProgress: (progress) => {
-        output.progress(progress);
-        status.progress(progress);
-      },
+      onProgress: (progress) => output.progress(progress),
+      ...(everyMs === undefined ? {} : { status: { everyMs, onReport } }),
       onMessage: (text) => console.error(text),
     });
     output.end(result);
@@ -161,28 +163,12 @@ async function run(jobs: readonly FioJob[], options: Options): Promise<number> {
     console.error(error instanceof ConfigError ? error.message : `error: ${describe(error)}`);
     return EXIT_FAILED;
   } finally {
-    close();
     output.close();
   }
 }
 
-/** As fio, SIGTERM ends a run as Ctrl-C does. `told` hears which one it was, and so does the signal's reason. */
-function terminable(told: (number: number) => void): { signal: AbortSignal; close: () => void } {
-  const interrupt = interruptible();
-  const terminate = new AbortController();
-  const onTerminate = (): void => terminate.abort(SIGTERM);
-  process.once("SIGTERM", onTerminate);
-  const signal = AbortSignal.any([interrupt.signal, terminate.signal]);
-  signal.addEventListener("abort", () => told(signal.reason === SIGTERM ? SIGTERM : SIGINT));
-  const close = (): void => {
-    interrupt.close();
-    process.off("SIGTERM", onTerminate);
-  };
-  return { signal, close };
-}
-
 function exitCode(run: FioRun, signal: AbortSignal): number {
-  if (signal.aborted) return signal.reason === SIGTERM ? EXIT_TERMINATED : EXIT_INTERRUPTED;
+  if (signal.aborted) return interruptedStatus(signal);
   return run.threads.some(({ error }) => error !== 0) ? EXIT_FAILED : 0;
 }
 

@@ -1,63 +1,28 @@
 #!/usr/bin/env node
 /**
- * The `ringside` command. Human output on a terminal; with --json exactly one document on stdout and
- * everything else on stderr. Exit 0 fine, 1 a violation or failed check, 2 bad usage, 130 interrupted.
+ * The `ringside` command: listens for Ctrl-C, then loads the rest, which takes a while. Human output on a terminal;
+ * with --json exactly one document on stdout and everything else on stderr. Exit 0 fine, 1 a violation or failed check,
+ * 2 bad usage, 130 interrupted (143 by SIGTERM), 141 when nobody reads the output.
  */
-// First: the root of the kernel image, whose numbering check scenarios must not change.
-import "@ringside/scenarios/index";
-import { Command, CommanderError, type CommandUnknownOpts } from "@commander-js/extra-typings";
-import { bench_command } from "./bench.ts";
-import { check_command } from "./check.ts";
-import { conformance_command } from "./conformance.ts";
-import { fio_command } from "./fio.ts";
-import { list_command } from "./list.ts";
-import { nvme_command } from "./nvme.ts";
-import { rcutorture_command } from "./rcutorture.ts";
-import { replay_command } from "./replay.ts";
-import { stress_command } from "./stress.ts";
+import { enableCompileCache } from "node:module";
+import { setImmediate as turn } from "node:timers/promises";
+import { COMPILE_CACHE } from "@ringside/workers/thread-start";
+import { listenForInterrupts } from "./interrupt.ts";
 
-const EXIT_FAILED = 1;
-const EXIT_USAGE = 2;
+/** What a shell tells of a program that SIGPIPE has ended. */
+const EXIT_PIPE = 141;
 
-const program = new Command("ringside").description(
-  "The Linux I/O path io_uring, block, NVMe with dma-buf tokens, as truly parallel threads.",
-);
-const commands = [
-  stress_command(),
-  check_command(),
-  replay_command(),
-  conformance_command(),
-  rcutorture_command(),
-  nvme_command(),
-  bench_command(),
-  fio_command(),
-  list_command(),
-];
-const names = commands.map((command) => command.name()).join(", ");
-for (const command of commands) {
-  program.addCommand(command);
-  strict(command, `see ringside ${command.name()} --help`);
-  for (const part of command.commands) strict(part, `see ringside ${command.name()} ${part.name()} --help`);
-}
-strict(program, `expected one of ${names}; see ringside --help`);
-
-/** Bad usage gets one line on stderr: what came, what was expected, what may have been meant. */
-function strict(command: CommandUnknownOpts, hint: string): void {
-  command.exitOverride().configureOutput({
-    outputError: (text, write) => {
-      const said = text.trim().replaceAll(/\s*\n\s*/g, " ");
-      write(/expected|allowed|\(see /i.test(said) ? `${said}\n` : `${said} (${hint})\n`);
-    },
+listenForInterrupts();
+// Whoever read our output is gone (`| head`): nothing is left to say, and to whom.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(EXIT_PIPE);
   });
 }
-
-try {
-  if (process.argv.length <= 2) program.error("error: missing command");
-  await program.parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
-  else {
-    console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = EXIT_FAILED;
-  }
-}
+enableCompileCache(COMPILE_CACHE);
+const { runProgram } = await import("./program.ts");
+// The second turn polls: a signal that came while modules were loading is heard before anything starts.
+await turn();
+await turn();
+await runProgram();

@@ -19,11 +19,11 @@ import {
   STUTTER_S,
 } from "@ringside/workers/rcutorture";
 import { createLogUpdate } from "log-update";
+import { interruptedStatus, interruptible } from "./interrupt.ts";
 import { duration, integer } from "./values.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
 /** Seconds between two reports where there is no terminal. */
 const QUIET_S = 15;
 
@@ -117,22 +117,16 @@ function closing(options: RcutortureOptions, r: RcutortureReport, stats: Torture
 }
 
 async function rcutorture(options: RcutortureOptions, json: boolean): Promise<number> {
-  const abort = new AbortController();
-  const interrupt = (): void => {
-    // A second Ctrl-C does not wait for the report.
-    if (abort.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    abort.abort();
-  };
-  process.on("SIGINT", interrupt);
+  const signal = interruptible();
   const view = progress_view(options, process.stderr);
   try {
     const { report, stats } = await run_rcutorture(options, {
       onProgress: view.update,
-      signal: abort.signal,
+      signal,
     });
     view.done();
     console.log(json ? JSON.stringify(report) : closing(options, report, stats));
-    if (report.interrupted === true) return EXIT_INTERRUPTED;
+    if (report.interrupted === true) return interruptedStatus(signal);
     return report.ok ? 0 : EXIT_FAILED;
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
@@ -143,6 +137,5 @@ async function rcutorture(options: RcutortureOptions, json: boolean): Promise<nu
     return EXIT_FAILED;
   } finally {
     view.done();
-    process.off("SIGINT", interrupt);
   }
 }

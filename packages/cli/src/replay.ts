@@ -10,12 +10,11 @@ import {
 import { type ReplayAnswer, run_replay } from "@ringside/workers/check";
 import { CheckInterrupted, CheckUsageError, target_name, target_of } from "@ringside/workers/check-request";
 import { export_option, type ExportTo, writable, write_exports } from "./check-options.ts";
-import { interruptible } from "./interrupt.ts";
+import { interruptedStatus, interruptible } from "./interrupt.ts";
 import { integer } from "./values.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
 
 interface Flags {
   readonly times: number;
@@ -36,28 +35,29 @@ export function replay_command(): CommandUnknownOpts {
 }
 
 async function replay(token: string, flags: Flags): Promise<number> {
-  const control = interruptible();
+  const signal = interruptible();
   try {
     const record = decodeToken(token);
     const target = target_of(record.subject);
     const { times, json } = flags;
     writable(flags.export.map(({ file }) => file));
     const exports = flags.export.map(({ format }) => format);
-    const answer = await run_replay({ target, token, times, exports }, { signal: control.signal });
+    const answer = await run_replay({ target, token, times, exports }, { signal });
     const { times: done, same, exact, changed, failure } = answer;
     const facts = { scenario: target_name(target), subject: record.subject, kind: record.kind, times: done };
     if (json === true) console.log(JSON.stringify({ ...facts, same, exact, changed, failure }));
     else console.log(replay_text(target_name(target), record, answer));
     write_exports(flags.export, answer.exports);
     if (failure !== null) return EXIT_FAILED;
-    return control.signal.aborted ? EXIT_INTERRUPTED : 0;
+    return interruptedStatus(signal);
   } catch (error) {
-    if (error instanceof CheckInterrupted) return EXIT_INTERRUPTED;
+    if (error instanceof CheckInterrupted) {
+      if (flags.json === true) console.log(JSON.stringify({ interrupted: true }));
+      return interruptedStatus(signal);
+    }
     if (!is_usage(error)) throw error;
     console.error(`error: ${error.message}`);
     return EXIT_USAGE;
-  } finally {
-    control.close();
   }
 }
 

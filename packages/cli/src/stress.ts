@@ -4,13 +4,13 @@ import { findMutant } from "@ringside/mutants/index";
 import { ConfigError } from "@ringside/workers/machine";
 import { run_stress, type StressReport } from "@ringside/workers/stress";
 import { DEFAULT_STRESS, type StressOptions, stress_command_line } from "@ringside/workers/stress-config";
+import { interruptedStatus, interruptible } from "./interrupt.ts";
 import { mutant_name } from "./mutant-name.ts";
 import { stress_progress, stress_table } from "./stress-view.ts";
 import { duration, integer, size } from "./values.ts";
 
 const EXIT_VIOLATION = 1;
 const EXIT_USAGE = 2;
-const EXIT_INTERRUPTED = 130;
 
 export function stress_command(): CommandUnknownOpts {
   const d = DEFAULT_STRESS;
@@ -76,20 +76,14 @@ function plant(name: string, options: StressOptions, command: CommandUnknownOpts
 }
 
 async function stress(options: StressOptions, json: boolean): Promise<number> {
-  const abort = new AbortController();
-  const interrupt = (): void => {
-    // A second Ctrl-C does not wait for the report.
-    if (abort.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    abort.abort();
-  };
-  process.on("SIGINT", interrupt);
+  const signal = interruptible();
   const view = stress_progress(options, process.stderr);
   try {
-    const report = await run_stress(options, { onProgress: view.update, signal: abort.signal });
+    const report = await run_stress(options, { onProgress: view.update, signal });
     view.done();
     console.log(json ? JSON.stringify(report) : stress_table(options, report));
     if (json && !report.ok) console.error(`again with: ${stress_command_line(options)}`);
-    return report.interrupted === true ? EXIT_INTERRUPTED : report.ok ? 0 : EXIT_VIOLATION;
+    return report.interrupted === true ? interruptedStatus(signal) : report.ok ? 0 : EXIT_VIOLATION;
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     console.error(`error: ${text}`);
@@ -99,7 +93,6 @@ async function stress(options: StressOptions, json: boolean): Promise<number> {
     return EXIT_VIOLATION;
   } finally {
     view.done();
-    process.off("SIGINT", interrupt);
   }
 }
 

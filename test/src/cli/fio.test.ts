@@ -9,8 +9,8 @@ import { ringside } from "./ringside.ts";
 const LIMIT_MS = 20_000;
 const version = spawnSync("fio", ["--version"], { encoding: "utf8", timeout: LIMIT_MS }).stdout?.trim();
 
-/** In a report: something has been read. */
-const RUNNING = /"total_ios" : [1-9]/;
+/** In a report: latencies have been measured. */
+const RUNNING = /"N" : [1-9]/;
 
 let folder: string;
 beforeAll(() => {
