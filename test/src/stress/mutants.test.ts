@@ -9,12 +9,12 @@ const SETTINGS: Partial<StressOptions> = { seconds: 30, hangMs: 3000, stopAtFirs
 const STRESSED = MUTANTS.filter((mutant) => mutant.stress !== undefined);
 
 test.for(STRESSED)("$name is caught", async (mutant) => {
-  const { name } = mutant;
-  const report = await run_stress({ ...DEFAULT_STRESS, ...SETTINGS, ...mutant.stress, mutant: name });
+  const { name, caughtBy, stress } = mutant;
+  const report = await run_stress({ ...DEFAULT_STRESS, ...SETTINGS, ...stress, mutant: name });
   const found = complaints(report);
   expect(report.ok).toBe(false);
   expect(
-    mutant.caughtBy.filter((text) => found.includes(text)),
+    caughtBy.filter((text) => found.includes(text)),
     found,
   ).not.toEqual([]);
 });

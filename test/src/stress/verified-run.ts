@@ -2,7 +2,7 @@
 import { DEFAULT_STRESS, run_stress, type StressOptions, type StressReport } from "@ringside/workers/stress";
 
 /** A run shows nothing before each slot has seen several I/Os and the adversary has struck. */
-const MIN_SECONDS = 0.8;
+const MIN_SECONDS = 0.25;
 const IOS_PER_SLOT = 4;
 const INVALIDATIONS = 3;
 /** Enough on a machine that does ten other things. */

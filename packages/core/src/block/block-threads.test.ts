@@ -10,13 +10,13 @@ for (const percpu of ["atomic", "owner"] as const) {
     const { values, finished, log } = await run_machine({
       module,
       cpus: ["read_many", "read_many", "read_many", "complete_all"],
-      args: [3, 7, 2000],
+      args: [3, 7, 1000],
       boot: "set_up",
       finish: "tear_down",
       config: { percpu },
     });
-    expect(values.slice(0, 3)).toEqual([2000, 2000, 2000]);
-    expect(finished as BlockEnd).toEqual({ completed: 6000, bad: 0, leaked: 0 });
+    expect(values.slice(0, 3)).toEqual([1000, 1000, 1000]);
+    expect(finished as BlockEnd).toEqual({ completed: 3000, bad: 0, leaked: 0 });
     expect(log).toEqual([]);
   });
 
@@ -24,13 +24,13 @@ for (const percpu of ["atomic", "owner"] as const) {
     const { values, finished, log } = await run_machine({
       module,
       cpus: ["read_many", "read_many", "complete_all", "freeze_often"],
-      args: [2, 16, 3000, 40],
+      args: [2, 16, 1500, 40],
       boot: "set_up",
       finish: "tear_down",
       config: { percpu },
     });
     expect(values[3]).toBe(0);
-    expect(finished as BlockEnd).toEqual({ completed: 6000, bad: 0, leaked: 0 });
+    expect(finished as BlockEnd).toEqual({ completed: 3000, bad: 0, leaked: 0 });
     expect(log).toEqual([]);
   });
 }

@@ -11,7 +11,7 @@ for (const depth of [1, 3, 16]) {
     const { values, finished, log } = await run_machine({
       ...base,
       cpus: ["send", "send", "serve"],
-      args: [2, depth, depth === 1 ? 400 : 2000],
+      args: [2, depth, depth === 1 ? 240 : 800],
     });
     const end = finished as TimeoutEnd;
     expect(log).toEqual([]);
@@ -25,11 +25,11 @@ test("when the device says nothing every request times out", async () => {
   const { values, finished, log } = await run_machine({
     ...base,
     cpus: ["send", "send", "stall"],
-    args: [2, 8, 400],
+    args: [2, 8, 160],
   });
   expect(log).toEqual([]);
   expect(values.slice(0, 2)).toEqual([0, 0]);
-  expect(finished).toMatchObject({ expired: 800, late: 0, bad: 0, lost: 0, stolen: 0, leaked: 0 });
+  expect(finished).toMatchObject({ expired: 320, late: 0, bad: 0, lost: 0, stolen: 0, leaked: 0 });
 });
 
 test("control: a driver that completes without claiming ends requests twice", async () => {

@@ -31,7 +31,8 @@ it("control: in one order they are not", async () => {
   expect(log).toEqual([]);
 });
 
-it("a deadlock of two mutexes is reported with its tasks, locks and holders", async () => {
+// Side by side: machines that hang.
+it.concurrent("a deadlock of two mutexes is reported with its tasks, locks and holders", async () => {
   const text = await hang(["abba", "abba"]);
   expect(text).toContain("no end after");
   expect(text).toMatch(/INFO: task cpu0:0 blocked for more than \d seconds\./);
@@ -48,14 +49,14 @@ it("a deadlock of two mutexes is reported with its tasks, locks and holders", as
   );
 });
 
-it("without lockdep the tasks and owners are reported all the same", async () => {
+it.concurrent("without lockdep the tasks and owners are reported all the same", async () => {
   const text = await hang(["abba", "abba"], { config: { lockdep: false } });
   expect(text).toContain("INFO: task cpu1:1 is blocked on a mutex likely owned by task cpu0:0.");
   expect(text).toContain("tasks wait for each other");
   expect(text).not.toContain("Showing all locks held");
 });
 
-it("a task stuck on a spinlock is reported with the holder", async () => {
+it.concurrent("a task stuck on a spinlock is reported with the holder", async () => {
   const text = await hang(["hold_spinlock", "want_spinlock", "wait_for_nobody"]);
   expect(text).toMatch(/state:R, waits for spinlock 0x[0-9a-f]+ \(&s\)/);
   expect(text).toContain("INFO: task cpu1:1 is blocked on a spinlock held by task cpu0:0.");

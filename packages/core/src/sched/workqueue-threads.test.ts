@@ -56,18 +56,6 @@ test("a worker that blocks hands the pool to an idle one", async () => {
   expect(values[0]).toBeGreaterThanOrEqual(8);
 });
 
-test("control: with one kworker and no room to grow they hang", async () => {
-  const machine = run_machine({
-    module,
-    cpus: ["waiters_first"],
-    args: [2, false],
-    kworkers: 1,
-    config: { kthreads: 2 },
-    timeout: 2000,
-  });
-  await expect(machine).rejects.toThrow(/no end after 2000 ms; unfinished: cpu 0 \(waiters_first\)/);
-});
-
 test.each([1, 2, 4])("no more than max_active = %i works of a queue run at once", async (max_active) => {
   const { values } = await run_machine({
     module,
@@ -109,10 +97,26 @@ test("works queued before the stop still run, and rcu_gp outlives them", async (
   expect(log).toEqual([]);
 });
 
-test("the fixture names the thread that fails, and the ones that hang", async () => {
+// From here on side by side: machines that hang.
+test.concurrent("control: with one kworker and no room to grow they hang", async () => {
+  const machine = run_machine({
+    module,
+    cpus: ["waiters_first"],
+    args: [2, false],
+    kworkers: 1,
+    config: { kthreads: 2 },
+    timeout: 2000,
+  });
+  await expect(machine).rejects.toThrow(/no end after 2000 ms; unfinished: cpu 0 \(waiters_first\)/);
+});
+
+test.concurrent("the fixture names the thread that fails", async () => {
   await expect(run_machine({ module, cpus: ["idle", "throw_error"] })).rejects.toThrow(
     /cpu 1 \(throw_error\): Error: deliberate/,
   );
+});
+
+test.concurrent("the fixture names the threads that hang", async () => {
   await expect(run_machine({ module, cpus: ["idle", "wait_forever"], timeout: 4000 })).rejects.toThrow(
     /unfinished: cpu 1 \(wait_forever\)/,
   );

@@ -27,6 +27,8 @@ import type { ThreadData, ThreadNews, ThreadOrder, ThreadRole } from "./thread-m
 
 const ENTRY = new URL("./thread-main.ts", import.meta.url);
 const DEFAULT_TIMEOUT_MS = 30_000;
+/** A loaded machine takes its time to start threads. */
+const LOAD_TIMEOUT_MS = 40_000;
 /** Time for the report of a machine that hangs; loading its modules is most of it. */
 const REPORT_TIMEOUT_MS = 10_000;
 /** How often the host looks whether another kworker is wanted. */
@@ -168,7 +170,8 @@ class TestMachine {
     return this.spawn(`kworker/${id}`, "kworker", id, "");
   }
 
-  async run(): Promise<MachineResult> {
+  /** `loaded` is called when all threads are there. */
+  async run(loaded: () => void): Promise<MachineResult> {
     const { cpus, boot, finish, kworkers = 2, rcu_gp = "", devices = [] } = this.options;
     const ours = cpus.map((body, id) => this.spawn(`cpu ${id} (${body})`, "cpu", id, body));
     const kernel = [this.spawn("rcu_gp", "rcu_gp", this.config.cpus, rcu_gp)];
@@ -180,6 +183,7 @@ class TestMachine {
     // A watchdog may come while the others still load.
     const members = [...this.threads];
     await Promise.all(members.map((thread) => thread.ready()));
+    loaded();
     const odd = members.find((thread) => thread.hash !== ours[0]?.hash);
     if (odd !== undefined) throw new Error(`${odd.name} has another kernel image`);
     const cpu0 = ours[0] as Thread;
@@ -257,20 +261,29 @@ async function within(text: Promise<string>, ms: number): Promise<string> {
   return first;
 }
 
-/** Boots a machine, runs the bodies and shuts it down. Rejects when a thread fails or time runs out. */
+/**
+ * Boots a machine, runs the bodies and shuts it down. Rejects when a thread fails or time runs out, which counts from
+ * when the threads have loaded.
+ */
 export async function run_machine(options: MachineOptions): Promise<MachineResult> {
   const machine = new TestMachine(options);
   const limit = options.timeout ?? DEFAULT_TIMEOUT_MS;
   let timer: NodeJS.Timeout | undefined;
+  let give_up: (error: Error) => void = () => {};
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const unfinished = `machine: no end after ${limit} ms; ${machine.unfinished()}`;
-      const told = within(machine.hung_tasks(), REPORT_TIMEOUT_MS);
-      void told.then((tasks) => reject(new Error(`${unfinished}\ntasks:${tasks}`)));
-    }, limit);
+    give_up = reject;
   });
+  const watch = (ms: number): void => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      const unfinished = `machine: no end after ${ms} ms; ${machine.unfinished()}`;
+      const told = within(machine.hung_tasks(), REPORT_TIMEOUT_MS);
+      void told.then((tasks) => give_up(new Error(`${unfinished}\ntasks:${tasks}`)));
+    }, ms);
+  };
+  watch(LOAD_TIMEOUT_MS);
   try {
-    return await Promise.race([machine.run(), machine.failure, late]);
+    return await Promise.race([machine.run(() => watch(limit)), machine.failure, late]);
   } finally {
     clearTimeout(timer);
     await machine.end();

@@ -38,9 +38,6 @@ const POINT = 128;
 const TURN = 256;
 const ORDER = 260;
 
-/** A token not taken by then has been lost. */
-const LOST_MS = 500;
-
 export function set_up(cpu: Cpu): void {
   init_waitqueue_head(cpu, QUEUE);
   init_completion(cpu, X);
@@ -57,8 +54,11 @@ function put(cpu: Cpu): void {
   cpu.mem.fetchAdd(STATE + TOKENS, 1);
 }
 
-/** CPU 0: one token, one wake-up, and a signal to CPU 1 at the same time. Returns how many tokens were lost. */
-export function wake_and_signal(cpu: Cpu, rounds: number): number {
+/**
+ * CPU 0: one token, one wake-up, and a signal to CPU 1 at the same time. A token not taken within `lost_ms` is
+ * lost. Returns how many were.
+ */
+export function wake_and_signal(cpu: Cpu, rounds: number, lost_ms: number): number {
   let lost = 0;
   for (let i = 1; i <= rounds; i++) {
     rendezvous(cpu, STATE + POINT, 3);
@@ -71,7 +71,7 @@ export function wake_and_signal(cpu: Cpu, rounds: number): number {
     kick_task(cpu, task);
     if (!wake_first) wake_up(cpu, QUEUE);
     wait_until(cpu, STATE + LEFT, i);
-    const limit = cpu.now() + LOST_MS;
+    const limit = cpu.now() + lost_ms;
     while (cpu.mem.loadAcquire(STATE + TOKENS) > 0 && cpu.now() < limit) cond_resched(cpu);
     if (cpu.mem.loadAcquire(STATE + TOKENS) > 0) lost++;
     // Whoever still waits gets a token of its own.
