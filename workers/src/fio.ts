@@ -297,16 +297,8 @@ async function read_smart(machine: Machine): Promise<DiskCommands> {
 
 /** Sleeps `ms`, or until the signal is aborted. */
 async function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  if (ms <= 0 || signal?.aborted === true) return;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done(): void {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    }
-    signal?.addEventListener("abort", done);
-  });
+  // It rejects when it is aborted, and then only.
+  if (ms > 0) await delay(ms, undefined, signal === undefined ? {} : { signal }).catch(() => {});
 }
 
 /** Rejects when jobs that were told to stop have not stopped in time. */
