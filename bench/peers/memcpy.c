@@ -6,30 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include "turns.h"
 
 #define CLOCK_EVERY 1024
 
-static uint64_t random_state = 88172645463325252ull;
 static char *region, *slots;
 static uint64_t blocks;
 static unsigned bs, nr_slots, slot;
 static int writing;
-
-static uint64_t next_random(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static double now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
-}
 
 static double run_for(double ms)
 {

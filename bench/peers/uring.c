@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+#include "turns.h"
 
 #define EXIT_SKIP 77
 /* Operations between looks at the clock. */
@@ -29,7 +29,7 @@ static unsigned depth, batch, bs;
 /* Of FILE: its descriptor, or its slot in the ring's table. */
 static int target;
 static int registered;
-static uint64_t blocks, random_state = 88172645463325252ull;
+static uint64_t blocks;
 static char *buffer;
 
 static void skip(const char *what, int error)
@@ -42,21 +42,6 @@ static void die(const char *what)
 {
 	perror(what);
 	exit(1);
-}
-
-static uint64_t next_random(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
-static double now_ms(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1e3 + t.tv_nsec / 1e6;
 }
 
 static void prep(unsigned slot)
